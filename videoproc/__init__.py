@@ -1,0 +1,1 @@
+"""Video analysis with deep learning: from video bytes to compared, traceable models."""

@@ -1,0 +1,105 @@
+"""The Arrow schema of every table, and how each id is made.
+
+Ids come from content, never from a counter or a clock: making a thing again gives the same id,
+so doing work twice cannot double a row. Integers are signed and bytes are plain `binary`, since
+Delta tables know nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from videoproc.types import Row
+
+MANIFEST = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("digest", pa.string()),
+        ("uri", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("codec", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("fps", pa.float64()),
+        ("num_frames", pa.int64()),
+        ("duration_s", pa.float64()),
+        ("label", pa.string()),
+        ("group", pa.string()),
+        ("split", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+
+CLIPS = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("video_id", pa.string()),
+        ("recipe_id", pa.string()),
+        ("view", pa.int32()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        ("frame_indices", pa.list_(pa.int64())),
+        ("pts_s", pa.list_(pa.float64())),
+        ("shape", pa.list_(pa.int32())),  # T, H, W, C
+        ("dtype", pa.string()),
+        ("frames", pa.binary()),
+    ]
+)
+
+FEATURES = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("feature_id", pa.string()),
+        ("video_id", pa.string()),
+        ("feature", pa.string()),
+        ("vector", pa.list_(pa.float32())),
+    ]
+)
+
+QUARANTINE = pa.schema(
+    [
+        ("quarantine_id", pa.string()),
+        ("video_id", pa.string()),
+        ("uri", pa.string()),
+        ("stage", pa.string()),
+        ("error_class", pa.string()),
+        ("message", pa.string()),
+        ("recipe_id", pa.string()),
+        ("time", pa.string()),
+        ("versions", pa.string()),
+    ]
+)
+
+PREDICTION_KEYS = pa.schema(
+    [
+        ("prediction_id", pa.string()),
+        ("run_id", pa.string()),
+        ("clip_id", pa.string()),
+        ("video_id", pa.string()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+    ]
+)
+"""What every task's predictions begin with; the task's own columns follow."""
+
+
+def content_id(*parts: str | int | float | None | Mapping[str, Any]) -> str:
+    """32 hex digits of BLAKE2b over the parts, mappings in canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def video_id(digest: str) -> str:
+    """A video is its bytes: the first 32 hex digits of their SHA-256."""
+    return digest[:32]
+
+
+def frames_of(row: Row) -> np.ndarray:
+    """The frames of a clip row as an array in the row's shape (T, H, W, C), read-only, no copy."""
+    return np.frombuffer(row["frames"], dtype=row["dtype"]).reshape(row["shape"])
