@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -89,8 +88,8 @@ PREDICTION_KEYS = pa.schema(
 """What every task's predictions begin with; the task's own columns follow."""
 
 
-def content_id(*parts: str | int | float | None | Mapping[str, Any]) -> str:
-    """32 hex digits of BLAKE2b over the parts, mappings in canonical JSON."""
+def content_id(*parts: Any) -> str:
+    """32 hex digits of BLAKE2b over the parts, in canonical JSON."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -1,0 +1,1 @@
+"""The jobs, one verb a file: read the config, build, run, record."""

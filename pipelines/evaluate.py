@@ -1,0 +1,170 @@
+"""Measure a trained model on a split of a dataset: every clip once, with intervals by source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from pipelines import cli
+from videoproc import runlog
+from videoproc.corpus import manifest
+from videoproc.corpus.splits import check_no_leak
+from videoproc.learning import checkpoint
+from videoproc.learning.checkpoint import Card
+from videoproc.learning.evaluate import interval, score
+from videoproc.learning.samples import Sample, find_samples
+from videoproc.learning.world import World
+from videoproc.report.curves import learning_curves
+from videoproc.report.progress import say
+from videoproc.tables import Dataset
+from videoproc.tasks import Scores, Task, select_task
+from videoproc.types import UserError, Video
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What evaluate does.
+
+    Args:
+        data: the dataset folder.
+        run: the id of the training run whose best model is measured.
+        split: the videos to measure on: train, val or test.
+        batch_size: clips that the model takes at once.
+    """
+
+    data: str
+    run: str
+    split: str = "test"
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        if self.split not in ("train", "val", "test"):
+            raise ValueError(f"split is {self.split!r}: use train, val or test")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}: use 1 or more")
+
+
+def evaluate(config: EvaluateConfig) -> dict[str, float]:
+    """Measure a trained model on a split of a dataset: every clip once, with intervals by source."""
+    dataset, workspace = Dataset(folder=cli.absolute(config.data)), cli.workspace()
+    trained = runlog.open_run(config.run, workspace=workspace)
+    world = World.current()
+    model, card = checkpoint.load(trained.checkpoint_folder(workspace), device=world.device)
+    task = select_task(card.task)
+    videos = manifest.from_table(dataset.require_manifest())
+    check_no_leak(videos)
+    samples = _samples(dataset, videos, config.split, card, task)
+    scores, losses = score(
+        model, samples, task=task, spec=card.spec, batch_size=config.batch_size, world=world
+    )
+    metrics = _metrics(scores, losses, samples, task, card, videos, config.split)
+    with runlog.job_run(
+        "evaluate",
+        data=dataset.folder,
+        workspace=workspace,
+        config=asdict(config) | {"model": card.model, "task": card.task},
+        name=f"{card.model} {config.split}",
+        parent=config.run,
+    ) as run:
+        run.set_tags(
+            {
+                "evaluated_run": config.run,
+                "manifest_digest": manifest.digest(videos),
+                "table_version.clips": dataset.clips.version,
+            }
+        )
+        run.log_metrics(metrics)
+        # On the trained run too, so that runs compare by them; its pictures stand there as well.
+        trained.log_metrics(metrics)
+        for target in (run, trained):
+            _log_pictures(target, trained, scores, task, card, config.split)
+    monitor = task.metrics.MONITOR
+    name = f"{config.split}/{monitor}"
+    say(
+        "evaluate",
+        f"{card.model}: {name} {metrics[name]:.3f} (95 % interval by source "
+        f"{metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f}), {len(samples)} clips"
+        + _beside(metrics, config.split),
+    )
+    return metrics
+
+
+def _samples(
+    dataset: Dataset, videos: Sequence[Video], split: str, card: Card, task: Task
+) -> list[Sample]:
+    samples = find_samples(
+        dataset,
+        recipe=card.make_recipe(),
+        videos=[video for video in videos if video.split == split],
+        all_views=False,
+    )
+    usable = [sample for sample in samples if task.targets.is_usable(sample.row)]
+    if not usable:
+        raise UserError(
+            f"dataset {dataset.folder} has no clip in split {split!r} as this model takes them: "
+            "run `pipelines.extract` with the sampling and size of its training"
+        )
+    return usable
+
+
+def _metrics(
+    scores: Scores,
+    losses: np.ndarray,
+    samples: Sequence[Sample],
+    task: Task,
+    card: Card,
+    videos: Sequence[Video],
+    split: str,
+) -> dict[str, float]:
+    monitor = task.metrics.MONITOR
+
+    def headline(indices: np.ndarray) -> float:
+        chosen = {name: values[indices] for name, values in scores.items()}
+        return task.metrics.summarise(chosen, card.spec)[monitor]
+
+    low, high = interval(headline, groups=[sample.row["group"] for sample in samples])
+    metrics = task.metrics.summarise(scores, card.spec) | {
+        f"{monitor}_low": low,
+        f"{monitor}_high": high,
+        "loss": float(losses.mean()),
+        "clips": len(samples),
+    }
+    if task.baselines and split != "train":
+        readable = [video for video in videos if video.error is None]
+        metrics |= task.baselines.baselines(
+            [video for video in readable if video.split == "train"],
+            [video for video in readable if video.split == split],
+        )
+    return {f"{split}/{name}": value for name, value in metrics.items()}
+
+
+def _beside(metrics: dict[str, float], split: str) -> str:
+    value = metrics.get(f"{split}/header_only_accuracy")
+    return "" if value is None else f"; from header fields alone {value:.3f}"
+
+
+def _log_pictures(
+    target: runlog.Run,
+    trained: runlog.Run,
+    scores: Scores,
+    task: Task,
+    card: Card,
+    split: str,
+) -> None:
+    if task.plots:
+        for name, figure in task.plots.plots(scores, card.spec).items():
+            target.log_figure(figure, f"{split}/{name}")
+        for name, numbers in task.plots.tables(scores, card.spec).items():
+            target.log_json(numbers, f"{split}/{name}")
+    panels = {
+        "loss": {"train": trained.history("train/loss"), "val": trained.history("val/loss")},
+        task.metrics.MONITOR: {"val": trained.history(f"val/{task.metrics.MONITOR}")},
+        "learning rate": {"train": trained.history("learning_rate")},
+    }
+    target.log_figure(learning_curves(panels), "learning_curves.png")
+
+
+if __name__ == "__main__":
+    cli.main(evaluate, EvaluateConfig)

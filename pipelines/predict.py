@@ -1,0 +1,151 @@
+"""Apply a trained model to a dataset's videos, labelled or not, extracted before or not."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipelines import cli
+from videoproc import runlog
+from videoproc.augment import make_views
+from videoproc.corpus import manifest
+from videoproc.learning import checkpoint
+from videoproc.learning.checkpoint import Card
+from videoproc.learning.predict import Predictor, prediction_id
+from videoproc.media import Limits, decode_clips
+from videoproc.report.progress import Progress, say
+from videoproc.report.timing import where_time_went
+from videoproc.runtime import dataflow, session
+from videoproc.tables import Dataset, Table, step
+from videoproc.tables.intake import Intake
+from videoproc.tables.plan import Work, plan_work
+from videoproc.tasks import select_task
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """What predict does.
+
+    Args:
+        data: the dataset folder; the model's training need not have seen it.
+        run: the id of the training run whose best model is applied.
+        batch_size: clips that the model takes at once.
+        limits: what decoding one video may cost before it is given up.
+        inline: run in this process instead of on Ray, for a debugger.
+    """
+
+    data: str
+    run: str
+    batch_size: int = 32
+    limits: Limits = field(default_factory=Limits)
+    inline: bool = False
+
+
+def predict(config: PredictConfig) -> None:
+    """Apply a trained model to a dataset's videos, labelled or not, extracted before or not."""
+    started = time.monotonic()
+    dataset = Dataset(folder=cli.absolute(config.data))
+    workspace = cli.workspace()
+    folder = runlog.open_run(config.run, workspace=workspace).checkpoint_folder(workspace)
+    card = checkpoint.read_card(folder)
+    table = dataset.predictions(task=card.task, columns=select_task(card.task).outputs.COLUMNS)
+    work = _plan(dataset, table, card, config)
+    if not work.decode and not work.done:
+        say("predict", f"nothing to do: {table.folder} holds every clip's prediction already")
+        return
+    intake = Intake(
+        tables={"predictions": table},
+        quarantine=dataset.quarantine,
+        recipe_id=card.make_recipe().recipe_id,
+    )
+    with runlog.job_run(
+        "predict", data=dataset.folder, workspace=workspace, config=asdict(config)
+    ) as run:
+        with session.cluster(inline=config.inline):
+            _apply(work, dataset, table, card, folder, config, intake)
+        elapsed_s = time.monotonic() - started
+        run.log_metrics(
+            {
+                "predictions": intake.committed["predictions"],
+                "videos_failed": intake.failures.total(),
+                "elapsed_s": elapsed_s,
+            }
+            | {f"seconds/{name}": value for name, value in intake.seconds.items()}
+        )
+    say(
+        "predict",
+        f"{intake.committed['predictions']} predictions in {elapsed_s:.1f} s in {table.folder}; "
+        f"{intake.failures.total()} videos went into quarantine",
+    )
+    say("predict", f"worker time: {where_time_went(intake.seconds)}")
+
+
+def _plan(dataset: Dataset, table: Table, card: Card, config: PredictConfig) -> Work:
+    """Stored clips are read, others decoded; what has a prediction of this run is left out."""
+    videos = [v for v in manifest.from_table(dataset.require_manifest()) if v.error is None]
+    recipe, done = card.make_recipe(), table.keys()
+    open_videos = [
+        video
+        for video in videos
+        if any(
+            prediction_id(config.run, clip.clip_id) not in done
+            for clip in recipe.clips_of(video, all_views=False)
+        )
+    ]
+    return plan_work(
+        videos=open_videos,
+        recipe=recipe,
+        features=[],
+        clip_keys=dataset.clips.keys(),
+        feature_keys=set(),
+        quarantine_keys=dataset.quarantine.keys(),
+        all_views=False,
+    )
+
+
+def _apply(
+    work: Work,
+    dataset: Dataset,
+    table: Table,
+    card: Card,
+    folder: Path,
+    config: PredictConfig,
+    intake: Intake,
+) -> None:
+    recipe = card.make_recipe()
+    model = dataflow.ModelStage(
+        make=partial(Predictor, folder, run_id=config.run), batch_size=config.batch_size
+    )
+    sink = step.write_shards(
+        outputs=[step.output("predictions", table, partial(_select, columns=table.schema))]
+    )
+    decode = [
+        dataflow.Named(
+            "decode",
+            decode_clips(sampling=recipe.sampling, size=recipe.size, limits=config.limits),
+        ),
+        dataflow.Named("augment", make_views(augmentation=recipe.augmentation)),
+    ]
+    read = [dataflow.Named("read", step.read_stored_clips())]
+    total = len(work.done) + sum(len(row["wanted"]) for row in work.decode)
+    progress = Progress(job="predict", unit="clips", total=total)
+    for rows, steps in (
+        (step.stored_rows(dataset.clips, work.done), read),
+        (work.decode, decode),
+    ):
+        receipts = dataflow.run(rows, steps=steps, model=model, sink=sink, inline=config.inline)
+        for _ in intake.take(receipts):
+            progress.advance_to(intake.num_rows)
+    progress.close()
+
+
+def _select(good: pa.Table, *, columns: pa.Schema) -> pa.Table:
+    return good.select(columns.names).cast(columns)
+
+
+if __name__ == "__main__":
+    cli.main(predict, PredictConfig)

@@ -1,0 +1,215 @@
+"""Train a model on a dataset's clips, on one worker or many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipelines import cli
+from videoproc import runlog, schema
+from videoproc.corpus import manifest
+from videoproc.learning import checkpoint
+from videoproc.learning.checkpoint import Card
+from videoproc.learning.loop import LEARNING_VERSION, LoopConfig
+from videoproc.learning.samples import Sample, find_samples
+from videoproc.models import model_config
+from videoproc.report.progress import say
+from videoproc.runtime import session, trainer
+from videoproc.runtime.trainer import Assignment, WorkerConfig
+from videoproc.tables import Dataset, Recipe
+from videoproc.tasks import Task, select_task
+from videoproc.types import UserError, Video
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What train does.
+
+    Args:
+        data: the dataset folder.
+        model: the architecture, by name.
+        task: what is learned, by name.
+        model_settings: settings of the architecture that differ from its defaults.
+        loop: how the model is trained.
+        workers: processes that train together, each on its part of every batch.
+        cpus_per_worker: cores for each worker; by default the cluster's cores are shared out.
+        gpu: auto (one GPU a worker where the cluster has enough), true or false.
+        max_failures: times that lost workers are restarted from the last checkpoint.
+        resume: the id of a run to go on with; its other settings must be the same.
+    """
+
+    data: str
+    model: str
+    task: str = "classification"
+    model_settings: dict[str, Any] = field(default_factory=dict)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    workers: int = 1
+    cpus_per_worker: int | None = None
+    gpu: str = "auto"
+    max_failures: int = 2
+    resume: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a config comes to on its dataset: everything that training needs, nothing started."""
+
+    dataset: Dataset
+    videos: Sequence[Video]
+    task: Task
+    card: Card
+    recipe: Recipe
+    train: Sequence[Sample]
+    val: Sequence[Sample]
+    training_key: str
+
+
+def train(config: TrainConfig) -> str:
+    """Train a model on a dataset's clips, on one worker or many."""
+    prepared = prepare(config)
+    workspace = cli.workspace()
+    params = asdict(config) | {
+        "model_settings": prepared.card.model_settings,
+        "recipe": asdict(prepared.recipe),
+    }
+    with runlog.job_run(
+        "train",
+        data=prepared.dataset.folder,
+        workspace=workspace,
+        config=params,
+        name=config.model,
+        resume=config.resume,
+    ) as run:
+        run.set_tags(_tags(prepared))
+        say(
+            "train",
+            f"{config.model}: {len(prepared.train)} clips to train, {len(prepared.val)} to "
+            f"validate, {config.workers} worker(s), run {run.run_id}",
+        )
+        folder = workspace / "runs" / run.run_id
+        _fit(config, prepared, run, folder, workspace)
+        best = checkpoint.best(folder)
+        run.log_folder(best, "checkpoint")
+        _log_model(run, best, prepared.task)
+        say("train", f"{config.model}: done, best checkpoint {best}")
+    return run.run_id
+
+
+def prepare(config: TrainConfig) -> Prepared:
+    """Check a config against its dataset; a UserError before anything has started."""
+    dataset = Dataset(folder=cli.absolute(config.data))
+    task = select_task(config.task)
+    settings = asdict(model_config(config.model, config.model_settings))
+    videos = manifest.from_table(dataset.require_manifest())
+    recipe = dataset.recipe
+    train_samples = _split(dataset, recipe, videos, "train", task)
+    val_samples = _split(dataset, recipe, videos, "val", task)
+    spec = task.targets.make_spec([sample.row for sample in train_samples])
+    card = Card(
+        task=config.task,
+        spec=spec,
+        model=config.model,
+        model_settings=settings,
+        num_outputs=task.targets.num_outputs(spec),
+        frame_shape=(recipe.sampling.num_frames, recipe.size.height, recipe.size.width, 3),
+        recipe=recipe.to_json(),
+    )
+    key = schema.content_id(
+        asdict(card),
+        asdict(replace(config, resume=None, data="")),
+        [[sample.row["clip_id"], sample.row["label"]] for sample in train_samples],
+        [[sample.row["clip_id"], sample.row["label"]] for sample in val_samples],
+        LEARNING_VERSION,
+    )
+    return Prepared(
+        dataset=dataset,
+        videos=videos,
+        task=task,
+        card=card,
+        recipe=recipe,
+        train=train_samples,
+        val=val_samples,
+        training_key=key,
+    )
+
+
+def _split(
+    dataset: Dataset, recipe: Recipe, videos: Sequence[Video], split: str, task: Task
+) -> list[Sample]:
+    samples = find_samples(
+        dataset,
+        recipe=recipe,
+        videos=[video for video in videos if video.split == split],
+        all_views=split == "train",
+    )
+    usable = [sample for sample in samples if task.targets.is_usable(sample.row)]
+    if not usable:
+        raise UserError(
+            f"dataset {dataset.folder} has no clip to learn from in split {split!r}: give its "
+            "videos labels and splits (`pipelines.index`) and clips (`pipelines.extract`)"
+        )
+    return usable
+
+
+def _tags(prepared: Prepared) -> dict[str, Any]:
+    return {
+        "training_key": prepared.training_key,
+        "task": prepared.card.task,
+        "model": prepared.card.model,
+        "manifest_digest": manifest.digest(prepared.videos),
+        "table_version.clips": prepared.dataset.clips.version,
+        "table_version.manifest": prepared.dataset.manifest.version,
+        "clips.train": len(prepared.train),
+        "clips.val": len(prepared.val),
+    }
+
+
+def _fit(
+    config: TrainConfig, prepared: Prepared, run: runlog.Run, folder: Path, workspace: Path
+) -> None:
+    monitor = prepared.task.metrics.MONITOR
+
+    def on_report(metrics: dict[str, float], epoch: int) -> None:
+        run.log_metrics(metrics, step=epoch)
+        say(
+            "train",
+            f"{config.model}: epoch {epoch + 1}/{config.loop.epochs}, "
+            f"train loss {metrics['train/loss']:.4f}, val loss {metrics['val/loss']:.4f}, "
+            f"val {monitor} {metrics[f'val/{monitor}']:.3f}, "
+            f"{metrics['train/clips_per_second']:.0f} clips/s",
+        )
+
+    with session.cluster():
+        trainer.fit(
+            Assignment(
+                loop=config.loop,
+                card=prepared.card,
+                train=prepared.train,
+                val=prepared.val,
+                folder=folder,
+            ),
+            workers=WorkerConfig(
+                workers=config.workers,
+                cpus_per_worker=config.cpus_per_worker,
+                gpu=config.gpu,
+                max_failures=config.max_failures,
+            ),
+            scratch=workspace / "ray_train",
+            on_report=on_report,
+        )
+
+
+def _log_model(run: runlog.Run, best: Path, task: Task) -> None:
+    model, card = checkpoint.load(best, device=torch.device("cpu"))
+    # Two clips: an example of one would fix the exported batch at one.
+    example = np.random.default_rng(0).integers(0, 256, (2, *card.frame_shape), np.uint8)
+    run.log_model(task.outputs.export(model), example=example)
+
+
+if __name__ == "__main__":
+    cli.main(train, TrainConfig)

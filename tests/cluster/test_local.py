@@ -1,0 +1,322 @@
+"""A real Ray node of a workspace under tmp_path, and jobs submitted to it from a small checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cluster import local
+from videoproc.types import UserError
+
+REPORT = """
+    import json, os, sys
+    import ray
+
+    def where():
+        import pipelines
+        return {"module": pipelines.__file__, "cwd": os.getcwd()}
+
+    if __name__ == "__main__":
+        ray.init(logging_level="ERROR")
+        names = ("VIDEOPROC_WORKSPACE", "VIDEOPROC_BASE_DIR")
+        print("REPORT" + json.dumps({
+            "arguments": sys.argv[1:],
+            "python": sys.executable,
+            "gcs": ray.get_runtime_context().gcs_address,
+            "worker": ray.get(ray.remote(where).remote()),
+            "submitted": "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ,
+            **{name: os.environ.get(name) for name in names},
+        }))
+"""
+FAIL = """
+    import sys
+
+    if __name__ == "__main__":
+        print("error: the corpus is empty")
+        sys.exit(int(sys.argv[1]))
+"""
+HANG = """
+    import subprocess, sys, time
+    from pathlib import Path
+
+    if __name__ == "__main__":
+        child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        Path(sys.argv[1]).write_text(str(child.pid))
+        time.sleep(600)
+"""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout with three small jobs, and a workspace to run them for."""
+
+    root: Path
+    workspace: Path
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "cluster.local", *words]
+
+    def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        foreign = ("RAY_", "VIDEOPROC_", "MLFLOW_")
+        plain = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+        own = {"VIDEOPROC_WORKSPACE": str(self.workspace), "PYTHONPATH": str(self.root)}
+        return {**plain, **own, **(more or {})}
+
+    def run(
+        self, *words: str, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*words),
+            cwd=cwd or self.root,
+            env=self.environ(environ),
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+
+    def state(self) -> dict[str, str]:
+        return dict(json.loads((self.workspace / "cluster" / "state.json").read_text()))
+
+
+def make_checkout(folder: Path) -> Checkout:
+    root = folder / "checkout"
+    shutil.copytree(local.ROOT / "cluster", root / "cluster")
+    (root / "videoproc").mkdir()
+    (root / "videoproc" / "__init__.py").touch()
+    shutil.copy(local.ROOT / "videoproc" / "types.py", root / "videoproc")
+    (root / "pipelines").mkdir()
+    (root / "pipelines" / "__init__.py").touch()
+    (root / "pipelines" / "shared.py").write_text("HELPER = 1\n")
+    for name, text in {"report": REPORT, "fail": FAIL, "hang": HANG}.items():
+        (root / "pipelines" / f"{name}.py").write_text(textwrap.dedent(text))
+    return Checkout(root=root, workspace=folder / "workspace")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return make_checkout(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    checkout = make_checkout(tmp_path_factory.mktemp("running"))
+    try:
+        result = checkout.run("up", "--cpus", "2")
+        assert result.returncode == 0, result.stderr
+        yield checkout
+    finally:
+        checkout.run("down")
+
+
+def submit(
+    arguments: list[str], *, base_dir: Path, environ: dict[str, str] | None = None
+) -> local.Submission:
+    return local.submission(
+        "index",
+        arguments,
+        python="/venv/bin/python",
+        workspace=Path("/data/workspace"),
+        base_dir=base_dir,
+        environ=environ or {},
+    )
+
+
+def test_a_submitted_command_is_quoted_and_its_config_absolute(tmp_path: Path) -> None:
+    (tmp_path / "night ly.yaml").touch()
+    job = submit(["--data", "my data", "--config", "night ly.yaml", "--n=$(x)"], base_dir=tmp_path)
+    assert shlex.split(job.entrypoint) == [
+        *("/venv/bin/python", "-m", "pipelines.index"),
+        *("--config", str(tmp_path / "night ly.yaml")),
+        *("--data", "my data", "--n=$(x)"),
+    ]
+
+
+def test_a_submitted_job_knows_the_workspace_the_callers_folder_and_mlflow(tmp_path: Path) -> None:
+    environ = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000", "AWS_SECRET_ACCESS_KEY": "s"}
+    assert submit([], base_dir=tmp_path, environ=environ).runtime_env["env_vars"] == {
+        "VIDEOPROC_WORKSPACE": "/data/workspace",
+        "VIDEOPROC_BASE_DIR": str(tmp_path),
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
+    }
+
+
+def test_a_missing_config_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no config file .*nightly\.yaml"):
+        submit(["--config", "nightly.yaml"], base_dir=tmp_path)
+
+
+def test_a_cluster_that_the_environment_names_comes_first(tmp_path: Path) -> None:
+    environ = {"RAY_ADDRESS": "http://head:8265", "VIDEOPROC_CLUSTER_PYTHON": "/opt/python"}
+    target = local.find_target(tmp_path, environ)
+    assert (target.address, target.python) == ("http://head:8265", "/opt/python")
+
+
+def test_an_unknown_job_is_one_line_that_names_the_jobs(checkout: Checkout) -> None:
+    result = checkout.run("submit", "indx")
+    assert result.returncode == 2
+    assert result.stderr == "error: there is no job 'indx'; the jobs are: fail, hang, report\n"
+
+
+@pytest.mark.parametrize("words", [("submit", "report"), ("env",)])
+def test_without_a_cluster_one_line_says_how_to_start_one(
+    checkout: Checkout, words: tuple[str, ...]
+) -> None:
+    result = checkout.run(*words)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert "make cluster-up" in result.stderr
+
+
+def test_an_address_where_nothing_answers_is_one_line(checkout: Checkout) -> None:
+    result = checkout.run("submit", "report", environ={"RAY_ADDRESS": "http://127.0.0.1:1"})
+    assert result.returncode == 2
+    assert result.stderr == "error: no job server answers at http://127.0.0.1:1\n"
+
+
+def test_down_without_a_cluster_does_nothing(checkout: Checkout) -> None:
+    assert checkout.run("down").returncode == 0
+
+
+def test_a_token_is_its_owners_and_stays_the_same(tmp_path: Path) -> None:
+    token = local.make_token(tmp_path / "cluster")
+    text = token.read_text()
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert token.parent.stat().st_mode & 0o777 == 0o700
+    assert len(text) == 64
+    assert local.make_token(tmp_path / "cluster").read_text() == text
+
+
+def test_a_taken_port_is_passed_over() -> None:
+    with local.socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert local.free_port(port) > port
+
+
+def test_a_node_that_cannot_start_leaves_its_log_and_no_process(checkout: Checkout) -> None:
+    result = checkout.run("up", "--cpus", "-1")
+    assert result.returncode == 2
+    assert "ray.log" in result.stderr
+    assert not local.processes_of(checkout.workspace)
+    assert not (checkout.workspace / "cluster" / "state.json").exists()
+
+
+@pytest.mark.slow
+def test_a_submitted_job_runs_the_uploaded_code_with_the_nodes_python(
+    running: Checkout, tmp_path: Path
+) -> None:
+    (tmp_path / "job.yaml").touch()
+    result = running.run("submit", "report", "--config", "job.yaml", "--data", "d", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads(next(li for li in result.stdout.splitlines() if "REPORT" in li)[6:])
+    assert report["arguments"] == ["--config", str(tmp_path / "job.yaml"), "--data", "d"]
+    assert report["python"] == sys.executable
+    assert report["gcs"] == running.state()["gcs_address"]
+    assert "working_dir_files" in report["worker"]["module"]
+    assert report["submitted"]
+    assert report["VIDEOPROC_WORKSPACE"] == str(running.workspace)
+    assert report["VIDEOPROC_BASE_DIR"] == str(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_failed_jobs_log_and_exit_code_come_through(running: Checkout) -> None:
+    result = running.run("submit", "fail", "3")
+    assert result.returncode == 3
+    assert result.stdout.count("error: the corpus is empty\n") == 1
+    assert "failed with exit code 3" in result.stderr
+
+
+@pytest.mark.slow
+def test_the_environment_that_env_prints_reaches_the_node(running: Checkout) -> None:
+    lines = running.run("env").stdout.splitlines()
+    environ = dict(shlex.split(line)[1].split("=", 1) for line in lines)
+    code = "import ray; ray.init(); print(ray.cluster_resources()['CPU'])"
+    connected = subprocess.run(
+        [sys.executable, "-c", code], env=running.environ(environ), capture_output=True, text=True
+    )
+    assert connected.stdout == "2.0\n", connected.stderr
+    assert running.run("submit", "fail", "0", environ=environ).returncode == 0
+
+
+@pytest.mark.slow
+def test_who_has_no_token_is_refused(running: Checkout) -> None:
+    url = running.state()["dashboard_url"]
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{url}/api/jobs/")
+    result = running.run("submit", "report", environ={"RAY_ADDRESS": url})
+    assert result.returncode == 2
+    assert "refuses the token" in result.stderr
+    stranger = "import ray; ray.init(address='{}')".format(running.state()["gcs_address"])
+    environ = running.environ({"RAY_AUTH_MODE": "disabled"})
+    refused = subprocess.run(
+        [sys.executable, "-c", stranger], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert refused.returncode != 0
+    assert "Unauthenticated" in refused.stderr or "InvalidAuthToken" in refused.stderr
+
+
+@pytest.mark.slow
+def test_up_again_keeps_the_node(running: Checkout) -> None:
+    before = running.state()
+    result = running.run("up")
+    assert result.returncode == 0
+    assert result.stdout.startswith("already up")
+    assert running.state() == before
+
+
+@pytest.mark.slow
+def test_down_ends_all_of_its_own_and_nothing_of_another_cluster(
+    running: Checkout, checkout: Checkout
+) -> None:
+    result = checkout.run("up", "--cpus", "1")
+    assert result.returncode == 0, result.stderr
+    temp_dir = Path(checkout.state()["temp_dir"])
+    pid_file = checkout.workspace / "pid"
+    command = checkout.command("submit", "hang", str(pid_file))
+    with subprocess.Popen(command, env=checkout.environ(), stdout=subprocess.DEVNULL) as client:
+        wait_for(pid_file.exists)
+        others = {process.pid for process in local.processes_of(running.workspace)}
+        assert checkout.run("down").returncode == 0
+        client.send_signal(signal.SIGINT)
+    assert not local.processes_of(checkout.workspace)
+    assert not Path(f"/proc/{pid_file.read_text()}").exists()
+    assert not temp_dir.exists()
+    assert others <= {process.pid for process in local.processes_of(running.workspace)}
+    assert running.run("submit", "fail", "0").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_node_that_was_killed_is_replaced_whole(checkout: Checkout) -> None:
+    try:
+        assert checkout.run("up", "--cpus", "1").returncode == 0
+        lost = {process.pid for process in local.processes_of(checkout.workspace)}
+        os.kill(int(checkout.state()["pid"]), signal.SIGKILL)
+        assert checkout.run("status").returncode == 1
+        assert checkout.run("up", "--cpus", "1").returncode == 0
+        assert not lost & {process.pid for process in local.processes_of(checkout.workspace)}
+        assert checkout.run("submit", "fail", "0").returncode == 0
+    finally:
+        checkout.run("down")
+
+
+def wait_for(condition: Callable[[], bool], *, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,0 +1,182 @@
+"""Clips are the frames of a linear decode, to the byte, whatever way they were reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from videoproc.media import MediaError, Sampling, Size, read_clips, write_video
+from videoproc.media import decode as decode_module
+
+SIZE = Size(height=36, width=40)
+SPARSE = Sampling(num_frames=6)
+BURSTS = Sampling(num_frames=8, burst_frames=2, clip_s=0.7)
+VIDEO_SUFFIXES = {".mp4", ".webm", ".mkv", ".avi", ".mov", ".mpg", ".mp3"}
+
+WAYS_TO_WRITE = {
+    "b_frames.mp4": {"bframes": 3},
+    "b_frames.mkv": {"bframes": 3},
+    "b_frames.avi": {"bframes": 3},
+    "b_frames.ts": {"bframes": 3},
+    "open_gop.mp4": {"bframes": 3, "options": {"x264-params": "open-gop=1:scenecut=0"}},
+    "intra_refresh.mp4": {"options": {"x264-params": "intra-refresh=1"}},
+    "no_times.h264": {"bframes": 3},
+    "open_gop_hevc.mkv": {
+        "codec": "libx265",
+        "bframes": 3,
+        "options": {"x265-params": "log-level=none:open-gop=1"},
+    },
+    "mpeg2.mpg": {"codec": "mpeg2video", "bframes": 2, "crf": None},
+    "mpeg4.avi": {"codec": "mpeg4", "bframes": 2, "crf": None},
+    "motion_jpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p", "crf": None},
+    "hidden_frames.webm": {
+        "codec": "libvpx",
+        "options": {"auto-alt-ref": "1", "lag-in-frames": "16", "b": "200k"},
+    },
+    "vp9.webm": {"codec": "libvpx-vp9"},
+    "variable_rate.mp4": {"bframes": 2, "pts": [i + 3 * (i // 7) for i in range(60)]},
+    "late_start.mp4": {"bframes": 2, "pts": range(100, 160)},
+    "early_start.mkv": {"bframes": 2, "pts": range(-20, 40)},
+    "rotated.mp4": {"rotation_deg": 90},
+    "upside_down.mp4": {"rotation_deg": 180},
+}
+
+
+def linear_decode(path: Path) -> Iterator[np.ndarray]:
+    """The reference: every frame of the first video stream, nothing of videoproc used."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        # Slices decoded in threads conceal damage differently from run to run.
+        stream.thread_type = "NONE"
+        for frame in container.decode(stream):
+            turns = frame.rotation // 90 % 4
+            height, width = (SIZE.height, SIZE.width)[:: -1 if turns % 2 else 1]
+            small = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+            yield np.rot90(small.to_ndarray(), turns)
+
+
+def assert_exact(path: Path, sampling: Sampling) -> None:
+    reference = list(linear_decode(path))
+    for clip in read_clips(path, sampling=sampling, size=SIZE):
+        expected = np.stack([reference[i] for i in clip.frame_indices])
+        np.testing.assert_array_equal(clip.frames_thwc, expected)
+
+
+@pytest.mark.parametrize("sampling", [SPARSE, BURSTS], ids=["sparse", "bursts"])
+@pytest.mark.parametrize("name", WAYS_TO_WRITE)
+def test_clips_equal_the_linear_decode(tmp_path, moving_picture, name, sampling):
+    write_video(
+        tmp_path / name, moving_picture(60), fps=25, **{"gop_frames": 12, **WAYS_TO_WRITE[name]}
+    )
+    assert_exact(tmp_path / name, sampling)
+
+
+def test_spans_may_overlap_and_come_in_any_order(tmp_path, moving_picture):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(60), fps=20, gop_frames=12, bframes=2)
+    spans = [(2.0, 3.0), (0.0, 1.0), (0.5, 2.5), (0.5, 2.5)]
+    reference = list(linear_decode(path))
+    clips = list(read_clips(path, sampling=SPARSE, size=SIZE, spans=spans))
+    assert [(clip.start_s, clip.end_s) for clip in clips] == spans
+    for clip in clips:
+        assert clip.start_s <= clip.pts_s[0] <= clip.pts_s[-1] < clip.end_s
+        expected = np.stack([reference[i] for i in clip.frame_indices])
+        np.testing.assert_array_equal(clip.frames_thwc, expected)
+
+
+def test_times_count_from_the_first_frame(tmp_path, moving_picture):
+    write_video(tmp_path / "v.mp4", moving_picture(50), fps=25, pts=range(100, 150))
+    sampling = Sampling(num_frames=50)
+    (clip,) = read_clips(tmp_path / "v.mp4", sampling=sampling, size=SIZE)
+    np.testing.assert_allclose(clip.pts_s, np.arange(50) / 25)
+    assert (clip.start_s, clip.end_s) == (0.0, 2.0)
+
+
+def test_a_rotated_picture_stands_upright(tmp_path):
+    # Red on the left: turned counter-clockwise by 90 degrees, red lies at the bottom.
+    picture = np.zeros((64, 96, 3), dtype=np.uint8)
+    picture[:, :48, 0] = 255
+    write_video(tmp_path / "v.mp4", [picture] * 3, fps=25, rotation_deg=90)
+    (clip,) = read_clips(tmp_path / "v.mp4", sampling=Sampling(num_frames=1), size=SIZE)
+    red = clip.frames_thwc[0, :, :, 0].astype(int)
+    assert red.shape == (SIZE.height, SIZE.width)
+    assert red[-10:].min() > 200
+    assert red[:10].max() < 50
+
+
+def test_a_sparse_read_decodes_only_the_groups_that_it_needs(tmp_path, moving_picture, monkeypatch):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(200), fps=25, gop_frames=10)
+    taken = []
+    take = decode_module._Reader._take
+
+    def counting(reader, wanted_pts):
+        frames = reader._frames
+        reader._frames = (taken.append(item) or item for item in frames)
+        return take(reader, wanted_pts)
+
+    monkeypatch.setattr(decode_module._Reader, "_take", counting)
+    list(read_clips(path, sampling=Sampling(num_frames=2), size=SIZE))
+    assert len(taken) <= 20
+
+
+def test_frames_that_never_appear_are_an_error_with_counts(tmp_path, moving_picture, monkeypatch):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(30), fps=25)
+    index = decode_module.read_index(path)
+    index.frame_pts[-1] += 1  # a packet that decodes to nothing
+    monkeypatch.setattr(decode_module, "read_index", lambda _: index)
+    with pytest.raises(MediaError, match="1 of 30 frames wanted never appeared"):
+        list(read_clips(path, sampling=Sampling(num_frames=30), size=SIZE))
+
+
+def test_a_seek_that_lands_wrong_is_noticed(tmp_path, moving_picture, monkeypatch):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(60), fps=25, gop_frames=12)
+    seek = decode_module._Reader._seek
+
+    def seek_too_far(reader, seek_pts):
+        seek(reader, seek_pts)
+        reader._container.seek(int(reader._index.keyframe_pts[-1]), stream=reader._stream)
+
+    monkeypatch.setattr(decode_module._Reader, "_seek", seek_too_far)
+    assert_exact(path, SPARSE)
+
+
+def test_damage_within_the_wanted_frames_is_an_error_in_ffmpegs_words(tmp_path, moving_picture):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(60), fps=25, gop_frames=12)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 :] = b"\xff" * (len(data) - len(data) // 2)
+    path.write_bytes(data)
+    with pytest.raises(MediaError) as caught:
+        list(read_clips(path, sampling=SPARSE, size=SIZE))
+    assert caught.value.error_class == "InvalidDataError"
+
+
+def test_a_clip_after_the_end_is_an_error(tmp_path, moving_picture):
+    write_video(tmp_path / "v.mp4", moving_picture(25), fps=25)
+    with pytest.raises(MediaError, match=r"a clip from 3.0 s is wanted, the video lasts 1.0 s"):
+        list(read_clips(tmp_path / "v.mp4", sampling=SPARSE, size=SIZE, spans=[(3.0, 4.0)]))
+
+
+@pytest.mark.data
+def test_every_real_file_ends_as_exact_clips_or_as_an_error(shared_data):
+    paths = [p for p in (shared_data / "clips").rglob("*") if p.suffix in VIDEO_SUFFIXES]
+    errors = {}
+    for path in paths:
+        try:
+            assert_exact(path, SPARSE)
+        except MediaError as error:
+            errors[path.name] = error.error_class
+    assert len(paths) > 70
+    assert errors == {
+        "corrupted.mp4": "InvalidDataError",
+        "zero_bytes.webm": "InvalidDataError",
+        "bad_video.mp4": "InvalidDataError",
+        "with-attached-pic.mp3": "NoVideoStream",
+    }

@@ -1,0 +1,118 @@
+"""What the packets tell of a file before it is decoded."""
+
+from __future__ import annotations
+
+import wave
+
+import av
+import numpy as np
+import pytest
+
+from videoproc.media import MediaError, probe, write_video
+from videoproc.media.probe import read_index
+
+
+def test_a_header_says_what_was_written(tmp_path, moving_picture):
+    write_video(tmp_path / "v.mp4", moving_picture(45), fps=15)
+    header = probe(tmp_path / "v.mp4")
+    assert (header.codec, header.width, header.height) == ("h264", 64, 48)
+    assert (header.num_frames, header.fps, header.duration_s) == (45, 15.0, 3.0)
+
+
+def test_width_and_height_are_as_displayed(tmp_path, moving_picture):
+    write_video(tmp_path / "v.mp4", moving_picture(3), fps=25, rotation_deg=90)
+    header = probe(tmp_path / "v.mp4")
+    assert (header.width, header.height) == (48, 64)
+
+
+def test_a_variable_rate_has_its_average(tmp_path, moving_picture):
+    write_video(tmp_path / "v.mkv", moving_picture(4), fps=10, pts=[0, 1, 2, 20])
+    header = probe(tmp_path / "v.mkv")
+    assert header.duration_s == pytest.approx(2.0, abs=0.7)  # matroska does not say how the last
+    assert header.fps == pytest.approx(4 / header.duration_s)
+
+
+def test_the_index_lists_frames_in_the_order_of_presentation(tmp_path, moving_picture):
+    write_video(tmp_path / "v.mp4", moving_picture(24), fps=25, gop_frames=8, bframes=3)
+    index = read_index(tmp_path / "v.mp4")
+    assert index.is_reliable
+    assert (np.diff(index.frame_pts) > 0).all()
+    assert index.keyframe_pts.tolist() == index.frame_pts[[0, 8, 16]].tolist()
+
+
+@pytest.mark.parametrize("name", ["v.h264", "v.avi"])
+def test_a_file_that_stores_no_times_is_decoded_to_count_its_frames(tmp_path, moving_picture, name):
+    write_video(tmp_path / name, moving_picture(24), fps=25, gop_frames=8, bframes=3)
+    index = read_index(tmp_path / name)
+    assert not index.is_reliable
+    assert index.header.num_frames == 24
+
+
+def test_vp8_packets_that_show_nothing_are_not_counted(tmp_path, moving_picture):
+    options = {"auto-alt-ref": "1", "lag-in-frames": "16", "b": "200k"}
+    path = tmp_path / "v.webm"
+    write_video(path, moving_picture(60), fps=25, codec="libvpx", options=options)
+    with av.open(str(path)) as container:
+        num_packets = sum(packet.size > 0 for packet in container.demux(video=0))
+    assert num_packets > 60
+    assert probe(path).num_frames == 60
+
+
+def test_a_rest_of_a_file_that_its_index_promises_is_an_error(tmp_path, moving_picture):
+    write_video(tmp_path / "whole.mp4", moving_picture(60), fps=25)
+    data = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "half.mp4").write_bytes(data[: len(data) // 2])
+    with pytest.raises(MediaError, match="the file's index names 60 frames"):
+        probe(tmp_path / "half.mp4")
+
+
+@pytest.mark.parametrize(
+    ("content", "error_class"),
+    [(b"", "InvalidDataError"), (b"not a video, just text\n" * 9, "InvalidDataError")],
+)
+def test_a_file_that_is_no_video_is_an_error_in_ffmpegs_words(tmp_path, content, error_class):
+    (tmp_path / "v.mp4").write_bytes(content)
+    with pytest.raises(MediaError, match="Invalid data found") as caught:
+        probe(tmp_path / "v.mp4")
+    assert caught.value.error_class == error_class
+
+
+def test_a_file_that_is_absent_is_an_error(tmp_path):
+    with pytest.raises(MediaError, match="No such file"):
+        probe(tmp_path / "absent.mp4")
+
+
+def test_sound_alone_is_no_video(tmp_path):
+    with wave.open(str(tmp_path / "v.wav"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
+        sound.writeframes(bytes(16000))
+    with pytest.raises(MediaError, match="no video stream"):
+        probe(tmp_path / "v.wav")
+
+
+def test_a_playlist_reaches_no_network(tmp_path):
+    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n"
+    (tmp_path / "v.mp4").write_text(playlist)
+    with pytest.raises(MediaError):
+        probe(tmp_path / "v.mp4")
+
+
+@pytest.mark.parametrize(
+    "name", ["-dash.mp4", "a:b.mp4", "http:x.mp4", "full width Ａ'\" %03d #?.mp4", "n\nl.mp4"]
+)
+def test_a_file_may_have_any_name(tmp_path, moving_picture, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_video(name, moving_picture(3), fps=25)
+    assert probe(name).num_frames == 3
+
+
+@pytest.mark.data
+def test_a_cover_picture_is_no_video(shared_data):
+    with pytest.raises(MediaError, match="no video stream"):
+        probe(shared_data / "clips" / "moviepy" / "with-attached-pic.mp3")
+
+
+@pytest.mark.data
+def test_packets_to_be_discarded_are_not_counted(shared_data):
+    header = probe(shared_data / "clips" / "torchcodec" / "discard_first_keyframe.mp4")
+    assert header.num_frames == 25

@@ -1,0 +1,56 @@
+"""A row a video in, a row a clip out, and one row that says why where there are none."""
+
+from __future__ import annotations
+
+import pytest
+
+from videoproc.media import Limits, Sampling, Size, decode_clips, read_clips, write_video
+from videoproc.schema import frames_of
+
+SAMPLING = Sampling(num_frames=4)
+SIZE = Size(height=24, width=32)
+SPANS = [
+    {"clip_index": 0, "start_s": 0.0, "end_s": 1.0},
+    {"clip_index": 1, "start_s": 1.0, "end_s": 2.0},
+]
+
+
+@pytest.fixture
+def decode():
+    return decode_clips(sampling=SAMPLING, size=SIZE, limits=Limits(timeout_s=30))
+
+
+def row_of(path):
+    return {"video_id": "ab", "uri": str(path), "label": "walk", "spans": SPANS}
+
+
+def test_each_span_becomes_a_row_with_its_frames(tmp_path, moving_picture, decode):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(50), fps=25)
+    rows = list(decode(row_of(path)))
+    clips = read_clips(path, sampling=SAMPLING, size=SIZE, spans=[(0, 1), (1, 2)])
+    for row, span, clip in zip(rows, SPANS, clips, strict=True):
+        assert span.items() <= row.items()
+        assert (row["video_id"], row["label"], row["error_class"]) == ("ab", "walk", "")
+        assert (frames_of(row) == clip.frames_thwc).all()
+        assert row["frame_indices"] == clip.frame_indices.tolist()
+        assert row["pts_s"] == clip.pts_s.tolist()
+        assert "spans" not in row
+
+
+def test_a_bad_file_becomes_one_row_that_says_why(tmp_path, decode):
+    (tmp_path / "v.mp4").write_text("no video")
+    (row,) = decode(row_of(tmp_path / "v.mp4"))
+    assert (row["stage"], row["error_class"]) == ("decode", "InvalidDataError")
+    assert "Invalid data found" in row["message"]
+    assert (row["frames"], row["frame_indices"]) == (b"", [])
+    assert (row["video_id"], row["label"]) == ("ab", "walk")
+
+
+def test_good_and_bad_rows_have_the_same_keys(tmp_path, moving_picture, decode):
+    write_video(tmp_path / "good.mp4", moving_picture(50), fps=25)
+    (tmp_path / "bad.mp4").write_text("no video")
+    good = next(decode(row_of(tmp_path / "good.mp4")))
+    bad = next(decode(row_of(tmp_path / "bad.mp4")))
+    assert good.keys() == bad.keys()
+    assert {key: type(good[key]) for key in good} == {key: type(bad[key]) for key in bad}

@@ -1,0 +1,47 @@
+"""One file's bytes and header. Runs in a child process, so it imports little."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from videoproc.media import Header, MediaError, probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a file turned out to be: either `header` or `error` is given.
+
+    digest: SHA-256 in hex, of the bytes; of the uri where the bytes cannot be read.
+    """
+
+    digest: str
+    size_bytes: int
+    header: Header | None = None
+    error: str | None = None
+
+
+def examine(uri: str) -> Finding:
+    """The digest and header of the file at `uri`; whatever is wrong with it is in the answer."""
+    finding = fingerprint(uri)
+    if finding.error is not None:
+        return finding
+    try:
+        return replace(finding, header=probe(uri))
+    except MediaError as error:
+        return replace(finding, error=str(error))
+
+
+def fingerprint(uri: str) -> Finding:
+    """The digest alone, with an error if the bytes cannot be read."""
+    try:
+        with Path(uri).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return Finding(digest=digest, size_bytes=file.tell())
+    except OSError as error:
+        return Finding(
+            digest=hashlib.sha256(uri.encode()).hexdigest(),
+            size_bytes=0,
+            error=f"{type(error).__name__}: {error}; its digest is that of its uri",
+        )

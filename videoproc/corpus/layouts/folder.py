@@ -1,0 +1,49 @@
+"""Folders as classes: source/<label>/.../video.mp4. What lies directly in source has no label."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from videoproc.corpus.layouts.entry import Entry
+from videoproc.types import UserError
+
+log = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for names in (
+        ("mp4", "m4v", "mov", "qt", "3gp", "3g2", "f4v"),
+        ("mkv", "webm", "avi", "divx", "flv", "wmv", "asf", "rm", "rmvb"),
+        ("mpg", "mpeg", "mpe", "m2v", "ts", "mts", "m2ts", "vob", "dv", "mxf"),
+        ("ogv", "ogg", "ogm", "nut", "ivf", "y4m", "mjpg", "mjpeg", "h264", "hevc", "gif"),
+    )
+    for name in names
+)
+
+
+def list_videos(source: Path) -> list[Entry]:
+    """The files under `source` that are videos by their suffix, sorted by path.
+
+    The label is the name of the first folder below `source`. Other files are counted in the log,
+    and hidden ones (.DS_Store, ._clip.mp4) are passed over; linked
+    folders are not entered.
+    Errors: UserError if `source` is no folder or holds no video.
+    """
+    if not source.is_dir():
+        raise UserError(f"corpus {str(source)!r} is not a folder; give the folder of the videos")
+    root = source.resolve()
+    names = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
+    shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    videos = sorted(name for name in shown if name.suffix.lower() in VIDEO_SUFFIXES)
+    if not videos:
+        raise UserError(
+            f"corpus {str(source)!r} holds no video among its {len(shown)} files; known suffixes "
+            f"are {' '.join(sorted(VIDEO_SUFFIXES))}"
+        )
+    if ignored := len(shown) - len(videos):
+        log.info("%d of %d files under %s are no videos: ignored", ignored, len(shown), root)
+    return [
+        Entry(uri=str(root / name), label=name.parts[0] if len(name.parts) > 1 else None)
+        for name in videos
+    ]

@@ -1,0 +1,160 @@
+"""Checkpoints: weights and optimiser state as safetensors, everything else as JSON. No pickle.
+
+    FOLDER/step-00000120/model.safetensors
+                         optimiser.safetensors
+                         card.json        what the model is: enough to build it and use it
+                         position.json    where training stands
+    FOLDER/step-...      at most two: the last, and the best if it is another one
+
+A checkpoint is written under a temporary name and renamed, so it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from videoproc.models import build_model, model_config
+from videoproc.tables import Recipe
+from videoproc.tasks import Spec
+from videoproc.types import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a trained model is: how to build it, what it was taught, which clips it takes."""
+
+    task: str
+    spec: Spec
+    model: str
+    model_settings: dict[str, Any]
+    num_outputs: int
+    frame_shape: tuple[int, ...]
+    recipe: str  # Recipe.to_json()
+
+    def build(self) -> nn.Module:
+        """The network with fresh weights."""
+        return build_model(
+            self.model,
+            model_config(self.model, self.model_settings),
+            num_outputs=self.num_outputs,
+            frame_shape=tuple(self.frame_shape),
+        )
+
+    def make_recipe(self) -> Recipe:
+        return Recipe.from_json(self.recipe)
+
+
+@dataclass(kw_only=True)
+class Position:
+    """Where training stands: `batch` global batches of `epoch` are done, `step` in all.
+
+    The loss sum and count are those of the epoch so far, so that its mean survives a restart.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    best_step: int | None = None
+    best_value: float | None = None
+    epochs_since_best: int = 0
+    finished: bool = False
+
+
+def save(
+    folder: Path,
+    *,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    card: Card,
+    position: Position,
+) -> None:
+    """Write the checkpoint of `position.step` and drop those that are neither last nor best."""
+    final = folder / _name(position.step)
+    temporary = folder / f".{final.name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    save_file(_contiguous(model.state_dict()), temporary / "model.safetensors")
+    save_file(_optimiser_tensors(optimiser), temporary / "optimiser.safetensors")
+    (temporary / "card.json").write_text(json.dumps(asdict(card), indent=2))
+    (temporary / "position.json").write_text(json.dumps(asdict(position), indent=2))
+    temporary.rename(final)
+    for other in _steps(folder):
+        if other not in (position.step, position.best_step):
+            shutil.rmtree(folder / _name(other))
+
+
+def resume(
+    folder: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
+) -> Position:
+    """Load the last checkpoint into model and optimiser; without one, the beginning."""
+    steps = _steps(folder)
+    if not steps:
+        return Position()
+    last = folder / _name(steps[-1])
+    model.load_state_dict(load_file(last / "model.safetensors", device=str(device)))
+    _load_optimiser(optimiser, load_file(last / "optimiser.safetensors", device=str(device)))
+    return Position(**json.loads((last / "position.json").read_text()))
+
+
+def best(folder: Path) -> Path:
+    """The checkpoint with the best monitored metric, the last where none was measured yet."""
+    steps = _steps(folder)
+    if not steps:
+        raise UserError(f"{folder} holds no checkpoint: has the run got through an epoch?")
+    position = Position(**json.loads((folder / _name(steps[-1]) / "position.json").read_text()))
+    return folder / _name(steps[-1] if position.best_step is None else position.best_step)
+
+
+def load(path: Path, *, device: torch.device) -> tuple[nn.Module, Card]:
+    """The model of a checkpoint, in evaluation mode, and its card."""
+    card = read_card(path)
+    model = card.build()
+    model.load_state_dict(load_file(path / "model.safetensors"))
+    return model.to(device).eval(), card
+
+
+def read_card(path: Path) -> Card:
+    """What the model of a checkpoint is, without its weights."""
+    return Card(**json.loads((path / "card.json").read_text()))
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def _steps(folder: Path) -> list[int]:
+    return sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
+
+
+def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    state = optimiser.state_dict()["state"]
+    return _contiguous(
+        {
+            f"{index}/{name}": value
+            for index, values in state.items()
+            for name, value in values.items()
+        }
+    )
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, name = key.split("/")
+        state.setdefault(int(index), {})[name] = tensor
+    groups = optimiser.state_dict()["param_groups"]  # rates come from the schedule, not from here
+    optimiser.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,204 @@
+"""Training: the same code in one process and in many, on CPU and GPU.
+
+Losses are summed over the workers and divided by the global count, so that with dropout off the
+number of workers changes nothing but rounding. The position stands in the checkpoint: a resumed
+run sees exactly the samples, and draws exactly the dropout, that the uninterrupted one would have.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from videoproc import schema
+from videoproc.learning import checkpoint
+from videoproc.learning.checkpoint import Card, Position
+from videoproc.learning.evaluate import score
+from videoproc.learning.loader import GlobalBatch, Waiting, batches, epoch_order
+from videoproc.learning.optim import OptimConfig, learning_rate, make_optimiser
+from videoproc.learning.samples import Sample
+from videoproc.learning.world import World
+from videoproc.tasks import Task
+
+LEARNING_VERSION = 1  # raise it when the same config and data come to other weights
+
+Report = Callable[[dict[str, float], int], None]
+"""Takes metrics and the epoch that they belong to, counted from 0. Called on rank 0 only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How a model is trained.
+
+    Args:
+        epochs: passes over the training split.
+        batch_size: clips a step, over all workers together.
+        seed: decides initial weights, the order of samples and dropout.
+        patience: stop after this many epochs without a better monitored metric; 0 never stops.
+        checkpoint_every_steps: also checkpoint within epochs, every so many steps; 0 does not.
+        precision: auto (bf16 on GPU, fp32 on CPU), fp32 or bf16.
+        optim: the optimiser and its schedule.
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    seed: int = 0
+    patience: int = 0
+    checkpoint_every_steps: int = 0
+    precision: str = "auto"
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"loop.{name} is {getattr(self, name)}: use 1 or more")
+        for name in ("patience", "checkpoint_every_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"loop.{name} is {getattr(self, name)}: use 0 or more")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ValueError(f"loop.precision is {self.precision!r}: use auto, fp32 or bf16")
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """One run of training: what it trains, on what, where to, and how far it has got."""
+
+    config: LoopConfig
+    task: Task
+    card: Card
+    train: Sequence[Sample]
+    val: Sequence[Sample]
+    folder: Path
+    report: Report
+    world: World
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(self.config.seed)
+        self.model = self.card.build().to(self.world.device)
+        self.optimiser = make_optimiser(self.model, self.config.optim)
+        self.position = checkpoint.resume(
+            self.folder, model=self.model, optimiser=self.optimiser, device=self.world.device
+        )
+        self.wrapped = self.world.wrap(self.model)
+        self.batches_per_epoch = -(-len(self.train) // self.config.batch_size)
+        self.total_steps = self.batches_per_epoch * self.config.epochs
+
+    def fit(self) -> Position:
+        """Train from where the last checkpoint stands to the end; returns the last position."""
+        while not self.position.finished:
+            self._epoch()
+        return self.position
+
+    def _epoch(self) -> None:
+        position, started, waiting = self.position, time.perf_counter(), Waiting()
+        steps_before = position.step
+        for batch in batches(
+            self.train,
+            make_batch=lambda rows: self.task.targets.make_batch(rows, self.card.spec),
+            order=epoch_order(
+                len(self.train), seed=self.config.seed, epoch=position.epoch, shuffle=True
+            ),
+            batch_size=self.config.batch_size,
+            first_batch=position.batch,
+            rank=self.world.rank,
+            num_workers=self.world.size,
+            device=self.world.device,
+            waiting=waiting,
+        ):
+            position.loss_sum += self.step(batch)
+            position.loss_count += batch.global_size
+            position.batch += 1
+            position.step += 1
+            every = self.config.checkpoint_every_steps
+            if every and position.step % every == 0 and position.batch < self.batches_per_epoch:
+                self._save()  # an epoch's last batch is saved with the epoch's metrics
+        elapsed_s = time.perf_counter() - started
+        metrics = {
+            "train/loss": position.loss_sum / position.loss_count,
+            "learning_rate": self._rate(position.step - 1),
+            "train/clips_per_second": (position.step - steps_before)
+            * self.config.batch_size
+            / elapsed_s,
+            "train/data_wait_share": waiting.seconds / elapsed_s,
+        } | self._validate()
+        self._end_epoch(metrics)
+
+    def step(self, batch: GlobalBatch) -> float:
+        """One step on this worker's part of a global batch; the global sum of its losses."""
+        rate = self._rate(self.position.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self._seed_dropout()
+        self.wrapped.train()
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self._bf16):
+            outputs = self.task.loss.forward(self.wrapped, batch.arrays)
+        loss_sum = (self.task.loss.loss_b(outputs, batch.arrays) * batch.weight_b).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        # The exchange averages over workers: times their number it is the sum.
+        (loss_sum * self.world.size / batch.global_size).backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip_norm)
+        self.optimiser.step()
+        return self.world.sum(loss_sum.item())
+
+    def _validate(self) -> dict[str, float]:
+        scores, losses = score(
+            self.model,
+            self.val,
+            task=self.task,
+            spec=self.card.spec,
+            batch_size=self.config.batch_size,
+            world=self.world,
+        )
+        summary = self.task.metrics.summarise(scores, self.card.spec)
+        return {"val/loss": float(losses.mean())} | {
+            f"val/{name}": value for name, value in summary.items()
+        }
+
+    def _end_epoch(self, metrics: dict[str, float]) -> None:
+        position, value = self.position, metrics[f"val/{self.task.metrics.MONITOR}"]
+        if self.world.rank == 0:
+            self.report(metrics, position.epoch)
+        if position.best_value is None or self._better(value, position.best_value):
+            position.best_value, position.best_step = value, position.step
+            position.epochs_since_best = 0
+        else:
+            position.epochs_since_best += 1
+        position.epoch += 1
+        position.batch, position.loss_sum, position.loss_count = 0, 0.0, 0
+        patience = self.config.patience
+        position.finished = position.epoch >= self.config.epochs or (
+            0 < patience <= position.epochs_since_best
+        )
+        self._save()
+
+    def _better(self, value: float, best: float) -> bool:
+        return value > best if self.task.metrics.MAXIMISE else value < best
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(step, total_steps=self.total_steps, config=self.config.optim)
+
+    def _seed_dropout(self) -> None:
+        # A function of the position, so that a resumed run needs no generator's state.
+        seed = schema.content_id(self.config.seed, self.position.step, self.world.rank)
+        torch.manual_seed(int(seed[:15], 16))
+
+    @property
+    def _bf16(self) -> bool:
+        auto = self.config.precision == "auto" and self.world.device.type == "cuda"
+        return auto or self.config.precision == "bf16"
+
+    def _save(self) -> None:
+        if self.world.rank == 0:
+            checkpoint.save(
+                self.folder,
+                model=self.model,
+                optimiser=self.optimiser,
+                card=self.card,
+                position=self.position,
+            )
+        self.world.barrier()

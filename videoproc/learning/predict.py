@@ -1,0 +1,83 @@
+"""Applying a trained model to batches of clip rows."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+
+from videoproc import schema
+from videoproc.learning import checkpoint
+from videoproc.tables.step import SECONDS
+from videoproc.tasks import select_task
+from videoproc.types import Row
+
+
+class Predictor:
+    """Clip rows in, prediction rows out; failed rows pass with their reason.
+
+    Holds a model, so it is a class: one an actor. `run_id` names the run that the model is of.
+    """
+
+    def __init__(self, checkpoint_folder: Path, *, run_id: str) -> None:
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._model, self._card = checkpoint.load(checkpoint_folder, device=self._device)
+        self._task = select_task(self._card.task)
+        self._run_id = run_id
+
+    @torch.inference_mode()
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        started = time.perf_counter()
+        rows = batch.to_pylist()
+        good = [row for row in rows if not row["error_class"]]
+        answers = iter(self._answers(good) if good else [])
+        empty = dict.fromkeys(self._task.outputs.COLUMNS.names)
+        seconds = (time.perf_counter() - started) / len(rows)
+        made = [self._row(row) | (empty if row["error_class"] else next(answers)) for row in rows]
+        kept = [name for name in batch.column_names if name.startswith(SECONDS)]
+        for row, source in zip(made, rows, strict=True):
+            row |= {name: source[name] for name in kept} | {SECONDS + "model": seconds}
+        return pa.Table.from_pylist(made, schema=self._schema(kept))
+
+    def _answers(self, rows: list[Row]) -> list[Row]:
+        unlabelled = [row | {"label": None, "group": None} for row in rows]
+        arrays = self._task.targets.make_batch(unlabelled, self._card.spec)
+        batch = {name: torch.from_numpy(a).to(self._device) for name, a in arrays.items()}
+        outputs = self._task.loss.forward(self._model, batch)
+        return self._task.outputs.rows(outputs.cpu(), self._card.spec)
+
+    def _row(self, row: Row) -> Row:
+        return {
+            "prediction_id": prediction_id(self._run_id, row["clip_id"]),
+            "run_id": self._run_id,
+            **{name: row[name] for name in PASSED_ON},
+        }
+
+    def _schema(self, seconds: list[str]) -> pa.Schema:
+        return pa.schema(
+            [
+                *schema.PREDICTION_KEYS,
+                *self._task.outputs.COLUMNS,
+                *[(name, pa.string()) for name in ("uri", "stage", "error_class", "message")],
+                *[(name, pa.float64()) for name in [*seconds, SECONDS + "model"]],
+            ]
+        )
+
+
+PASSED_ON = (
+    "clip_id",
+    "video_id",
+    "start_s",
+    "end_s",
+    "uri",
+    "stage",
+    "error_class",
+    "message",
+)
+
+
+def prediction_id(run_id: str, clip_id: str) -> str:
+    """One model says one thing of a clip."""
+    return schema.content_id(run_id, clip_id)

@@ -1,0 +1,47 @@
+"""Samples: the clips of a split, joined with what the manifest knows of their videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from videoproc.tables import Dataset, Recipe
+from videoproc.tables.read import ClipReader, Place, locate_clips
+from videoproc.types import Row, Video
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Where a clip's frames lie, and its row without them (clip and manifest columns)."""
+
+    place: Place
+    row: Row
+
+
+def find_samples(
+    dataset: Dataset, *, recipe: Recipe, videos: Sequence[Video], all_views: bool
+) -> list[Sample]:
+    """The stored clips that `recipe` makes of `videos`, ordered by clip id.
+
+    The order is that of ids, never that of files: it does not depend on how clips came in.
+    Clips that are not in the table (quarantined videos) are left out.
+    """
+    by_clip = {
+        clip.clip_id: (clip, video)
+        for video in videos
+        if video.error is None
+        for clip in recipe.clips_of(video, all_views=all_views)
+    }
+    places = locate_clips(dataset.clips, by_clip)
+    return [
+        Sample(place=places[clip_id], row=_row(*by_clip[clip_id])) for clip_id in sorted(places)
+    ]
+
+
+def read_sample(sample: Sample, reader: ClipReader) -> Row:
+    """The sample's row with its frames."""
+    return sample.row | reader(sample.place)
+
+
+def _row(clip: object, video: Video) -> Row:
+    return vars(clip) | {"uri": video.uri, "label": video.label, "group": video.group}

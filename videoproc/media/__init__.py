@@ -1,0 +1,22 @@
+"""Bytes to frames and back: probe, plan, decode in isolation, encode."""
+
+from videoproc.media.decode import DECODE_VERSION, read_clips
+from videoproc.media.encode import write_video
+from videoproc.media.errors import MediaError
+from videoproc.media.isolate import Limits
+from videoproc.media.plan import Sampling, Size
+from videoproc.media.probe import Header, probe
+from videoproc.media.step import decode_clips
+
+__all__ = [
+    "DECODE_VERSION",
+    "Header",
+    "Limits",
+    "MediaError",
+    "Sampling",
+    "Size",
+    "decode_clips",
+    "probe",
+    "read_clips",
+    "write_video",
+]

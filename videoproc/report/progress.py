@@ -1,0 +1,48 @@
+"""Progress in lines that read well on a terminal and in a job's plain log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+
+LOG_EVERY_S = 5.0  # a log line is kept for ever: few of them
+TERMINAL_EVERY_S = 0.2
+
+
+def say(job: str, text: str) -> None:
+    """One line of a job."""
+    print(f"{job:<10} {text}", flush=True)
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Counts `done` of `total` and prints rate and remaining time: over the last line on a
+    terminal, as a new line every few seconds elsewhere."""
+
+    job: str
+    unit: str
+    total: int
+    done: int = 0
+    _started: float = field(default_factory=time.monotonic)
+    _printed: float = field(default_factory=time.monotonic)
+
+    def advance_to(self, done: int) -> None:
+        self.done = done
+        now = time.monotonic()
+        terminal = sys.stdout.isatty()
+        if now - self._printed < (TERMINAL_EVERY_S if terminal else LOG_EVERY_S):
+            return
+        self._printed = now
+        rate = done / (now - self._started)
+        left = f", {(self.total - done) / rate:.0f} s left" if rate else ""
+        line = (
+            f"{self.job:<10} {done}/{self.total} {self.unit} ({done / max(1, self.total):.0%}), "
+            f"{rate:.1f}/s{left}"
+        )
+        print(f"\r{line:<100}" if terminal else line, end="" if terminal else "\n", flush=True)
+
+    def close(self) -> None:
+        """Clear a terminal's line, so that the job's summary begins a fresh one."""
+        if sys.stdout.isatty():
+            print(f"\r{'':<100}\r", end="", flush=True)

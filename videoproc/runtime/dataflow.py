@@ -1,0 +1,131 @@
+"""Running a list of steps over rows: in this process, or as Ray Data stages over a cluster.
+
+Both give the same receipts. Steps of one stage with the same resources fuse into one Ray task,
+so frames never leave the worker that decoded them; a model's stage takes frames from others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy, DataContext
+
+from videoproc.runtime import session
+from videoproc.tables.step import SECONDS
+from videoproc.types import Row
+
+Step = Callable[[Row], Iterator[Row]]
+BatchStep = Callable[[pa.Table], pa.Table]
+
+MAX_ROWS_PER_TASK = 64  # about 40 MB of 16x112x112 clips: a shard of a useful size
+TASKS_PER_CORE = 3  # so that a slow task at the end leaves few cores idle
+
+
+@dataclass(frozen=True)
+class Named:
+    """A step and the name under which its time is accounted."""
+
+    name: str
+    step: Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelStage:
+    """A batch step with state: `make` builds it once in each of its actors."""
+
+    make: Callable[[], BatchStep]
+    batch_size: int
+    num_gpus: float = 0
+
+
+def run(
+    rows: Sequence[Row],
+    *,
+    steps: Sequence[Named],
+    sink: BatchStep,
+    model: ModelStage | None = None,
+    inline: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """Run `rows` through `steps`, an optional model and `sink`; yield the sink's rows as they come.
+
+    With `inline` everything happens in this process, one row after another: for a debugger.
+    """
+    if not rows:
+        return iter(())
+    return _run_inline(rows, steps, model, sink) if inline else _run_ray(rows, steps, model, sink)
+
+
+def timed(named: Named) -> Step:
+    """The step, noting in each row's `seconds_<name>` column how long making it took."""
+
+    def step(row: Row) -> Iterator[Row]:
+        started = time.perf_counter()
+        for made in named.step(row):
+            yield made | {SECONDS + named.name: time.perf_counter() - started}
+            started = time.perf_counter()
+
+    return step
+
+
+def _run_inline(
+    rows: Iterable[Row], steps: Sequence[Named], model: ModelStage | None, sink: BatchStep
+) -> Iterator[dict[str, Any]]:
+    for named in steps:
+        rows = itertools.chain.from_iterable(map(timed(named), rows))
+    step = model.make() if model else None
+    while batch := list(itertools.islice(rows := iter(rows), MAX_ROWS_PER_TASK)):
+        table = pa.Table.from_pylist(batch)
+        yield from sink(step(table) if step else table).to_pylist()
+
+
+def _run_ray(
+    rows: Sequence[Row], steps: Sequence[Named], model: ModelStage | None, sink: BatchStep
+) -> Iterator[dict[str, Any]]:
+    _quiet()
+    per_task = math.ceil(len(rows) / (session.num_cpus() * TASKS_PER_CORE))
+    per_task = min(max(per_task, 1), MAX_ROWS_PER_TASK)
+    dataset: ray.data.Dataset = ray.data.from_items(
+        list(rows), override_num_blocks=math.ceil(len(rows) / per_task)
+    )
+    for named in steps:
+        dataset = dataset.flat_map(timed(named), num_cpus=1)
+    if model:
+        dataset = dataset.map_batches(
+            _ModelActor,
+            fn_constructor_args=(model.make,),
+            batch_format="pyarrow",
+            batch_size=model.batch_size,
+            num_cpus=1,
+            num_gpus=model.num_gpus,
+            compute=ActorPoolStrategy(
+                min_size=1, max_size=max(1, session.num_gpus() or session.num_cpus() // 2)
+            ),
+        )
+    dataset = dataset.map_batches(
+        sink, batch_format="pyarrow", batch_size=MAX_ROWS_PER_TASK, num_cpus=1
+    )
+    return iter(dataset.iter_rows())
+
+
+class _ModelActor:
+    def __init__(self, make: Callable[[], BatchStep]) -> None:
+        self._step = make()
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return self._step(batch)
+
+
+def _quiet() -> None:
+    context = DataContext.get_current()
+    context.enable_progress_bars = False  # the job prints its own, which reads well in a log too
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)

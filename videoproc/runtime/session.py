@@ -1,0 +1,52 @@
+"""Connecting to Ray: the cluster at RAY_ADDRESS, or one on this machine for this job alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# A job's output is for people: what Ray repeats of its workers' warnings is not.
+os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+
+import ray
+
+OBJECT_STORE_BYTES = 1 << 30  # a local cluster passes slim rows; frames stay inside a worker
+
+
+@contextmanager
+def cluster(*, inline: bool = False) -> Iterator[None]:
+    """Ray for the length of a `with`; a cluster that is connected already is left as it is.
+
+    With `inline` there is none: the job runs in this process.
+    """
+    if inline or ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    ray.init(
+        address=address,
+        configure_logging=True,
+        logging_level=logging.WARNING,
+        log_to_driver=bool(os.environ.get("VIDEOPROC_DEBUG")),
+        **({} if address else local),
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def num_cpus() -> int:
+    """The cores of the whole cluster."""
+    return int(ray.cluster_resources().get("CPU", 1))
+
+
+def num_gpus() -> int:
+    """The GPUs of the whole cluster."""
+    return int(ray.cluster_resources().get("GPU", 0))

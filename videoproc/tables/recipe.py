@@ -1,0 +1,74 @@
+"""A recipe: everything that decides the bytes of a clip, and so its id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+from videoproc import schema
+from videoproc.augment import AUGMENT_VERSION, Augmentation
+from videoproc.media import DECODE_VERSION, Sampling, Size
+from videoproc.media.plan import clip_spans
+from videoproc.types import Video
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedClip:
+    """A clip that a recipe asks for: one span of a video in one view."""
+
+    clip_id: str
+    video_id: str
+    clip_index: int
+    view: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How clips are made: which frames, at which size, in which views."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+    size: Size = field(default_factory=Size)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @property
+    def recipe_id(self) -> str:
+        """The id of what view 0 is made by: other views do not change the clip itself."""
+        return schema.content_id(asdict(self.sampling), asdict(self.size), DECODE_VERSION)
+
+    def clip_id(self, *, video_id: str, clip_index: int, view: int) -> str:
+        """An augmented view depends on its augmentation too; the number of views changes no id."""
+        made_by = asdict(self.augmentation) | {"views": None, "version": AUGMENT_VERSION}
+        return schema.content_id(
+            video_id, self.recipe_id, clip_index, view, made_by if view else None
+        )
+
+    def clips_of(self, video: Video, *, all_views: bool = True) -> Iterator[WantedClip]:
+        """The clips that this recipe makes of one readable video."""
+        assert video.duration_s is not None, video.uri
+        views = self.augmentation.views if all_views else 1
+        spans = clip_spans(duration_s=video.duration_s, clip_s=self.sampling.clip_s)
+        for clip_index, (start_s, end_s) in enumerate(spans):
+            for view in range(views):
+                yield WantedClip(
+                    clip_id=self.clip_id(video_id=video.video_id, clip_index=clip_index, view=view),
+                    video_id=video.video_id,
+                    clip_index=clip_index,
+                    view=view,
+                    start_s=start_s,
+                    end_s=end_s,
+                )
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        values = json.loads(text)
+        return cls(
+            sampling=Sampling(**values["sampling"]),
+            size=Size(**values["size"]),
+            augmentation=Augmentation(**values["augmentation"]),
+        )

@@ -1,0 +1,104 @@
+"""What a task is: five files of the same names. Nothing outside asks which task it has.
+
+The files are plain modules; these protocols say what each must hold. Arrays of a batch are in
+NumPy until the loader moves them to torch; `spec` is what a task learns from the training rows
+(the class names, say) and lives in the checkpoint as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from videoproc.types import Row, Video
+
+Spec = dict[str, Any]
+Batch = dict[str, torch.Tensor]
+Scores = dict[str, np.ndarray]
+
+
+class TargetsModule(Protocol):
+    """targets.py: rows to batches."""
+
+    def is_usable(self, row: Row, /) -> bool:
+        """Whether a row can be learned from (has a label, say)."""
+
+    def make_spec(self, rows: Sequence[Row], /) -> Spec:
+        """What training rows tell; a UserError where they cannot be learned from."""
+
+    def num_outputs(self, spec: Spec, /) -> int:
+        """How many numbers the model gives a sample; 0 where the model decides."""
+
+    def make_batch(self, rows: Sequence[Row], spec: Spec, /) -> dict[str, np.ndarray]:
+        """Rows (clip columns and manifest columns) as arrays whose first axis is the sample."""
+
+
+class LossModule(Protocol):
+    """loss.py: the forward pass and what is minimised."""
+
+    def forward(self, model: nn.Module, batch: Batch, /) -> torch.Tensor:
+        """The model's outputs, first axis the sample."""
+
+    def loss_b(self, outputs: torch.Tensor, batch: Batch, /) -> torch.Tensor:
+        """(B,) one loss a sample: the loop sums and divides by the global count."""
+
+
+class MetricsModule(Protocol):
+    """metrics.py: numbers a sample, and what they come to."""
+
+    MONITOR: str
+    MAXIMISE: bool
+
+    def scores(self, outputs: torch.Tensor, batch: Batch, /) -> dict[str, torch.Tensor]:
+        """What metrics need of each sample; gathered over workers, every sample once."""
+
+    def summarise(self, scores: Scores, spec: Spec, /) -> dict[str, float]:
+        """Metrics by name, MONITOR among them."""
+
+
+class PlotsModule(Protocol):
+    """plots.py: pictures for people. A task may have none."""
+
+    def plots(self, scores: Scores, spec: Spec, /) -> dict[str, Figure]:
+        """Figures by file name."""
+
+    def tables(self, scores: Scores, spec: Spec, /) -> dict[str, Any]:
+        """The numbers behind them by file name, as JSON."""
+
+
+class OutputsModule(Protocol):
+    """outputs.py: what `predict` writes, and what the exported model gives."""
+
+    COLUMNS: pa.Schema
+
+    def rows(self, outputs: torch.Tensor, spec: Spec, /) -> list[Row]:
+        """One row a sample with COLUMNS."""
+
+    def export(self, model: nn.Module, /) -> nn.Module:
+        """The network as others use it: uint8 frames (B, T, H, W, 3) in, the answer out."""
+
+
+class BaselinesModule(Protocol):
+    """baselines.py: what must be beaten. A task may have none."""
+
+    def baselines(self, train: Sequence[Video], measured: Sequence[Video], /) -> dict[str, float]:
+        """Numbers by name, from readable videos, without the model."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task's files."""
+
+    targets: TargetsModule
+    loss: LossModule
+    metrics: MetricsModule
+    outputs: OutputsModule
+    plots: PlotsModule | None = None
+    baselines: BaselinesModule | None = None
