@@ -311,7 +311,7 @@ def submission(
 
 def run_job(target: Target, job: Submission) -> int:
     """Submit, show the job's log as it comes, and return the job's own exit code."""
-    logging.getLogger("ray").setLevel(logging.ERROR)  # else five lines about the upload
+    logging.disable(logging.WARNING)  # Ray's client writes five lines about the upload
     try:
         client = JobSubmissionClient(target.address, headers=target.headers)
     except ConnectionError as error:

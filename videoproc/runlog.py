@@ -69,7 +69,7 @@ class Run:
 
     def log_model(self, model: torch.nn.Module, *, example: np.ndarray) -> None:
         """The model as an exported program: loading it needs torch and MLflow, none of our code."""
-        with mlflow.start_run(run_id=self.run_id):
+        with _fluent(self.client.tracking_uri), mlflow.start_run(run_id=self.run_id):
             mlflow.pytorch.log_model(
                 model.cpu().eval(),
                 name="model",
@@ -146,7 +146,7 @@ def open_run(run_id: str, *, workspace: Path) -> Run:
         client.get_run(run_id)
     except MlflowException as error:
         raise UserError(
-            f"run {run_id!r} does not exist in {mlflow.get_tracking_uri()}: `make mlflow` lists "
+            f"run {run_id!r} does not exist in {client.tracking_uri}: `make mlflow` lists "
             "the runs there are"
         ) from error
     return Run(run_id=run_id, client=client)
@@ -175,8 +175,19 @@ def tracking_uri(workspace: Path) -> str:
 
 def _client(workspace: Path) -> mlflow.MlflowClient:
     workspace.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(tracking_uri(workspace))
-    return mlflow.MlflowClient()
+    return mlflow.MlflowClient(tracking_uri(workspace))
+
+
+@contextmanager
+def _fluent(uri: str) -> Iterator[None]:
+    """MLflow's global store for the length of a `with`: setting it also sets the environment,
+    where it would read as the user's own wish from then on."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
 
 
 def _create(

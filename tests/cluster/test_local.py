@@ -107,8 +107,10 @@ def make_checkout(folder: Path) -> Checkout:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    return make_checkout(tmp_path)
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    checkout = make_checkout(tmp_path)
+    yield checkout
+    local.stop_node(checkout.workspace)
 
 
 @pytest.fixture(scope="module")
@@ -288,12 +290,18 @@ def test_down_ends_all_of_its_own_and_nothing_of_another_cluster(
     assert result.returncode == 0, result.stderr
     temp_dir = Path(checkout.state()["temp_dir"])
     pid_file = checkout.workspace / "pid"
-    command = checkout.command("submit", "hang", str(pid_file))
-    with subprocess.Popen(command, env=checkout.environ(), stdout=subprocess.DEVNULL) as client:
-        wait_for(pid_file.exists)
-        others = {process.pid for process in local.processes_of(running.workspace)}
-        assert checkout.run("down").returncode == 0
-        client.send_signal(signal.SIGINT)
+    client = subprocess.Popen(
+        checkout.command("submit", "hang", str(pid_file)),
+        cwd=checkout.root,
+        env=checkout.environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(pid_file.exists)
+    others = {process.pid for process in local.processes_of(running.workspace)}
+    assert checkout.run("down").returncode == 0
+    client.kill()
+    client.wait()
     assert not local.processes_of(checkout.workspace)
     assert not Path(f"/proc/{pid_file.read_text()}").exists()
     assert not temp_dir.exists()
@@ -303,16 +311,13 @@ def test_down_ends_all_of_its_own_and_nothing_of_another_cluster(
 
 @pytest.mark.slow
 def test_a_node_that_was_killed_is_replaced_whole(checkout: Checkout) -> None:
-    try:
-        assert checkout.run("up", "--cpus", "1").returncode == 0
-        lost = {process.pid for process in local.processes_of(checkout.workspace)}
-        os.kill(int(checkout.state()["pid"]), signal.SIGKILL)
-        assert checkout.run("status").returncode == 1
-        assert checkout.run("up", "--cpus", "1").returncode == 0
-        assert not lost & {process.pid for process in local.processes_of(checkout.workspace)}
-        assert checkout.run("submit", "fail", "0").returncode == 0
-    finally:
-        checkout.run("down")
+    assert checkout.run("up", "--cpus", "1").returncode == 0
+    lost = {process.pid for process in local.processes_of(checkout.workspace)}
+    os.kill(int(checkout.state()["pid"]), signal.SIGKILL)
+    assert checkout.run("status").returncode == 1
+    assert checkout.run("up", "--cpus", "1").returncode == 0
+    assert not lost & {process.pid for process in local.processes_of(checkout.workspace)}
+    assert checkout.run("submit", "fail", "0").returncode == 0
 
 
 def wait_for(condition: Callable[[], bool], *, timeout_s: float = 60) -> None:

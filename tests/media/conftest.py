@@ -18,5 +18,5 @@ def moving_picture(num_frames: int, *, height: int = 48, width: int = 64) -> Ite
 
 
 @pytest.fixture(name="moving_picture")
-def _moving_picture():  # noqa: ANN202
+def _moving_picture():
     return moving_picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_spans_tile_the_video(duration_s, clip_s):
     spans = clip_spans(duration_s=duration_s, clip_s=clip_s)
     assert spans[0][0] == 0
     assert spans[-1][1] == duration_s
-    assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(spans))
     assert all(start < end < start + 1.51 * clip_s for start, end in spans)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import wave
 
 import av
@@ -49,13 +50,16 @@ def test_a_file_that_stores_no_times_is_decoded_to_count_its_frames(tmp_path, mo
 
 
 def test_vp8_packets_that_show_nothing_are_not_counted(tmp_path, moving_picture):
-    options = {"auto-alt-ref": "1", "lag-in-frames": "16", "b": "200k"}
     path = tmp_path / "v.webm"
-    write_video(path, moving_picture(60), fps=25, codec="libvpx", options=options)
+    write_video(path, moving_picture(30), fps=25, codec="libvpx")
     with av.open(str(path)) as container:
-        num_packets = sum(packet.size > 0 for packet in container.demux(video=0))
-    assert num_packets > 60
-    assert probe(path).num_frames == 60
+        tenth = bytes(next(itertools.islice(container.demux(video=0), 10, None)))
+    hidden = bytes([tenth[0] & ~0x10]) + tenth[1:]  # RFC 6386: the bit that shows a frame
+    path.write_bytes(path.read_bytes().replace(tenth, hidden))
+    with av.open(str(path)) as container:
+        assert len(list(container.decode(video=0))) == 29
+    index = read_index(path)
+    assert (index.header.num_frames, index.is_reliable) == (29, True)
 
 
 def test_a_rest_of_a_file_that_its_index_promises_is_an_error(tmp_path, moving_picture):

@@ -25,9 +25,8 @@ VIDEO_SUFFIXES = frozenset(
 def list_videos(source: Path) -> list[Entry]:
     """The files under `source` that are videos by their suffix, sorted by path.
 
-    The label is the name of the first folder below `source`. Other files are counted in the log,
-    and hidden ones (.DS_Store, ._clip.mp4) are passed over; linked
-    folders are not entered.
+    The label is the name of the first folder below `source`. Other files are counted in the log.
+    Hidden ones (.DS_Store, ._clip.mp4) are passed over, and linked folders are not entered.
     Errors: UserError if `source` is no folder or holds no video.
     """
     if not source.is_dir():

@@ -39,8 +39,8 @@ SYNTHETIC_VERSION = 1
 GOP_FRAMES = 12
 """About a key frame a second: a clip has several, so that seeking has something to find."""
 
-# x264's bytes depend on the number of its threads and on the CPU, and with mbtree one file in a
-# hundred changed from run to run (x264 165: 3 of 288 encodings, against 0 of 960 like this).
+# x264's bytes depend on the number of its threads and on the CPU, and with mbtree they changed
+# even from run to run (x264 165, small frames: 6 of 960 encodings, against 0 of 960 like this).
 SAME_BYTES = {"threads": "1", "x264-params": "mbtree=0:cpu-independent=1"}
 
 LONG_FILE = f"videos/{source_name(0)}_long.mp4"

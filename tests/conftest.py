@@ -1,0 +1,104 @@
+"""What every test may ask for: a workspace of its own, real data, a small dataset, a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# Before anything imports the stack: nothing of a test reaches a cluster or a store of the user's.
+for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI", "VIDEOPROC_BASE_DIR", "VIDEOPROC_WORKSPACE"):
+    os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real videos, beside the checkout; tests that need it are marked `data`."""
+    folder = Path(os.environ.get("VIDEOPROC_SHARED_DATA", SHARED_DATA))
+    if not folder.is_dir():
+        pytest.skip(f"real videos are not here: {folder} (set VIDEOPROC_SHARED_DATA)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test has a workspace of its own, and stands in its own folder."""
+    folder = tmp_path / "workspace"
+    monkeypatch.setenv("VIDEOPROC_WORKSPACE", str(folder))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic corpus: 36 short videos of 6 classes from 3 sources, and 3 special files.
+    Read it, never write to it."""
+    from videoproc.corpus.synthetic import SyntheticConfig, synthesize
+
+    folder = tmp_path_factory.mktemp("corpus")
+    synthesize(folder, SyntheticConfig(videos=36, num_sources=3, height=48, width=64))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _indexed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from pipelines.index import IndexConfig, index
+
+    folder = tmp_path_factory.mktemp("indexed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDEOPROC_WORKSPACE", str(folder / "workspace"))
+        index(
+            IndexConfig(source=str(corpus / "videos.csv"), layout="csv", data=str(folder / "data"))
+        )
+    return folder / "data"
+
+
+@pytest.fixture(scope="session")
+def _extracted(_indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from pipelines.extract import ExtractConfig, extract
+    from videoproc.media import Sampling, Size
+
+    folder = tmp_path_factory.mktemp("extracted")
+    shutil.copytree(_indexed, folder / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDEOPROC_WORKSPACE", str(folder / "workspace"))
+        extract(
+            ExtractConfig(
+                data=str(folder / "data"),
+                sampling=Sampling(num_frames=4),
+                size=Size(height=16, width=16),
+                inline=True,
+            )
+        )
+    return folder / "data"
+
+
+@pytest.fixture
+def indexed(_indexed: Path, tmp_path: Path) -> Path:
+    """A dataset of the small corpus with a manifest only; yours to change."""
+    return Path(shutil.copytree(_indexed, tmp_path / "data"))
+
+
+@pytest.fixture
+def extracted(_extracted: Path, tmp_path: Path) -> Path:
+    """The same with clips of 4 frames at 16x16 and their features; yours to change."""
+    return Path(shutil.copytree(_extracted, tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A real local Ray cluster of 3 CPUs (more than some machines have), shared by all tests."""
+    import ray
+
+    from videoproc.runtime import session
+
+    ray.init(
+        num_cpus=3, include_dashboard=False, object_store_memory=session.OBJECT_STORE_BYTES
+    )
+    yield
+    ray.shutdown()
