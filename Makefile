@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 
 .PHONY: demo
 demo: $(READY) ## make a small corpus and run the whole night on it
-	@$(PY) -m pipelines.nightly
+	@$(PY) -m pipelines.nightly --config pipelines/demo.yaml
 
 .PHONY: test
 test: $(READY) ## run the quick tests

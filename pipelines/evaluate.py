@@ -124,7 +124,9 @@ def _metrics(
         chosen = {name: values[indices] for name, values in scores.items()}
         return task.metrics.summarise(chosen, card.spec)[monitor]
 
-    low, high = interval(headline, groups=[sample.row["group"] for sample in samples])
+    # Clips of one video are one source, also where nothing is known of the video's own.
+    sources = [sample.row["group"] or f"video {sample.row['video_id']}" for sample in samples]
+    low, high = interval(headline, groups=sources)
     metrics = task.metrics.summarise(scores, card.spec) | {
         f"{monitor}_low": low,
         f"{monitor}_high": high,

@@ -118,7 +118,9 @@ def _apply(
 ) -> None:
     recipe = card.make_recipe()
     model = dataflow.ModelStage(
-        make=partial(Predictor, folder, run_id=config.run), batch_size=config.batch_size
+        make=partial(Predictor, folder, run_id=config.run),
+        batch_size=config.batch_size,
+        num_gpus=0 if config.inline else min(1, session.num_gpus()),
     )
     sink = step.write_shards(
         outputs=[step.output("predictions", table, partial(_select, columns=table.schema))]

@@ -54,6 +54,18 @@ class TrainConfig:
     max_failures: int = 2
     resume: str | None = None
 
+    def __post_init__(self) -> None:
+        _ = self.worker_config
+
+    @property
+    def worker_config(self) -> WorkerConfig:
+        return WorkerConfig(
+            workers=self.workers,
+            cpus_per_worker=self.cpus_per_worker,
+            gpu=self.gpu,
+            max_failures=self.max_failures,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -73,6 +85,8 @@ def train(config: TrainConfig) -> str:
     """Train a model on a dataset's clips, on one worker or many."""
     prepared = prepare(config)
     workspace = cli.workspace()
+    if config.resume is not None:
+        _check_same(runlog.open_run(config.resume, workspace=workspace), prepared)
     params = asdict(config) | {
         "model_settings": prepared.card.model_settings,
         "recipe": asdict(prepared.recipe),
@@ -93,6 +107,7 @@ def train(config: TrainConfig) -> str:
         )
         folder = workspace / "runs" / run.run_id
         _fit(config, prepared, run, folder, workspace)
+        _log_missed(run, folder)
         best = checkpoint.best(folder)
         run.log_folder(best, "checkpoint")
         _log_model(run, best, prepared.task)
@@ -119,9 +134,11 @@ def prepare(config: TrainConfig) -> Prepared:
         frame_shape=(recipe.sampling.num_frames, recipe.size.height, recipe.size.width, 3),
         recipe=recipe.to_json(),
     )
+    with torch.device("meta"):  # shapes only: a network that cannot be is found here, not in Ray
+        card.build()
     key = schema.content_id(
         asdict(card),
-        asdict(replace(config, resume=None, data="")),
+        asdict(_decisive(config)),
         [[sample.row["clip_id"], sample.row["label"]] for sample in train_samples],
         [[sample.row["clip_id"], sample.row["label"]] for sample in val_samples],
         LEARNING_VERSION,
@@ -135,6 +152,19 @@ def prepare(config: TrainConfig) -> Prepared:
         train=train_samples,
         val=val_samples,
         training_key=key,
+    )
+
+
+def _decisive(config: TrainConfig) -> TrainConfig:
+    """The config without what changes no weight, or stands in the card already."""
+    return replace(
+        config,
+        data="",
+        model_settings={},
+        loop=replace(config.loop, checkpoint_every_steps=0),
+        cpus_per_worker=None,
+        max_failures=0,
+        resume=None,
     )
 
 
@@ -154,6 +184,23 @@ def _split(
             "videos labels and splits (`pipelines.index`) and clips (`pipelines.extract`)"
         )
     return usable
+
+
+def _check_same(run: runlog.Run, prepared: Prepared) -> None:
+    """A run goes on only as it began: other settings or clips would make it neither one run."""
+    if run.tags.get("training_key") != prepared.training_key:
+        raise UserError(
+            f"resume: run {run.run_id!r} was not a training with these settings on these clips: "
+            "give the settings and the dataset that it began with, or start a new run"
+        )
+
+
+def _log_missed(run: runlog.Run, folder: Path) -> None:
+    """Metrics that a killed driver had not taken when its workers wrote the checkpoint."""
+    known = {step for step, _ in run.history("train/loss")}
+    for epoch, metrics in enumerate(checkpoint.history(folder)):
+        if epoch not in known:
+            run.log_metrics(metrics, step=epoch)
 
 
 def _tags(prepared: Prepared) -> dict[str, Any]:
@@ -193,12 +240,7 @@ def _fit(
                 val=prepared.val,
                 folder=folder,
             ),
-            workers=WorkerConfig(
-                workers=config.workers,
-                cpus_per_worker=config.cpus_per_worker,
-                gpu=config.gpu,
-                max_failures=config.max_failures,
-            ),
+            workers=config.worker_config,
             scratch=workspace / "ray_train",
             on_report=on_report,
         )

@@ -11,7 +11,9 @@ import importlib.metadata
 import json
 import logging
 import os
+import re
 import subprocess
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,7 +71,13 @@ class Run:
 
     def log_model(self, model: torch.nn.Module, *, example: np.ndarray) -> None:
         """The model as an exported program: loading it needs torch and MLflow, none of our code."""
-        with _fluent(self.client.tracking_uri), mlflow.start_run(run_id=self.run_id):
+        with (
+            _fluent(self.client.tracking_uri),
+            mlflow.start_run(run_id=self.run_id),
+            warnings.catch_warnings(),
+        ):
+            # torch's own recurrent layers swap their list of weights while they are exported.
+            warnings.filterwarnings("ignore", message=r".*_flat_weights.* assigned during export")
             mlflow.pytorch.log_model(
                 model.cpu().eval(),
                 name="model",
@@ -218,7 +226,7 @@ def _experiment(client: mlflow.MlflowClient, name: str, workspace: Path) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
         return experiment.experiment_id
-    own_store = "MLFLOW_TRACKING_URI" not in os.environ
+    own_store = not os.environ.get("MLFLOW_TRACKING_URI")
     location = (workspace / "mlartifacts" / name).as_uri() if own_store else None
     try:
         return client.create_experiment(name, artifact_location=location, tags=MODEL_TRAINING_VIEW)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -18,5 +18,5 @@ def moving_picture(num_frames: int, *, height: int = 48, width: int = 64) -> Ite
 
 
 @pytest.fixture(name="moving_picture")
-def _moving_picture():
+def _moving_picture() -> Callable[..., Iterator[np.ndarray]]:
     return moving_picture

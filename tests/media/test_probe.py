@@ -27,10 +27,10 @@ def test_width_and_height_are_as_displayed(tmp_path, moving_picture):
 
 
 def test_a_variable_rate_has_its_average(tmp_path, moving_picture):
-    write_video(tmp_path / "v.mkv", moving_picture(4), fps=10, pts=[0, 1, 2, 20])
-    header = probe(tmp_path / "v.mkv")
-    assert header.duration_s == pytest.approx(2.0, abs=0.7)  # matroska does not say how the last
-    assert header.fps == pytest.approx(4 / header.duration_s)
+    write_video(tmp_path / "v.mp4", moving_picture(4), fps=10, bframes=2, pts=[0, 1, 2, 19])
+    header = probe(tmp_path / "v.mp4")
+    assert header.duration_s == pytest.approx(2.0)
+    assert header.fps == pytest.approx(2.0)
 
 
 def test_the_index_lists_frames_in_the_order_of_presentation(tmp_path, moving_picture):

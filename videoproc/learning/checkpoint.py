@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,8 @@ class Card:
 class Position:
     """Where training stands: `batch` global batches of `epoch` are done, `step` in all.
 
-    The loss sum and count are those of the epoch so far, so that its mean survives a restart.
+    The loss sum and count are those of the epoch so far, so that its mean survives a restart;
+    `history` holds the metrics of each epoch, so that those survive that nobody took in time.
     """
 
     epoch: int = 0
@@ -66,8 +67,10 @@ class Position:
     loss_count: int = 0
     best_step: int | None = None
     best_value: float | None = None
+    best_loss: float | None = None
     epochs_since_best: int = 0
     finished: bool = False
+    history: list[dict[str, float]] = field(default_factory=list)
 
 
 def save(
@@ -103,7 +106,7 @@ def resume(
     last = folder / _name(steps[-1])
     model.load_state_dict(load_file(last / "model.safetensors", device=str(device)))
     _load_optimiser(optimiser, load_file(last / "optimiser.safetensors", device=str(device)))
-    return Position(**json.loads((last / "position.json").read_text()))
+    return read_position(last)
 
 
 def best(folder: Path) -> Path:
@@ -111,8 +114,14 @@ def best(folder: Path) -> Path:
     steps = _steps(folder)
     if not steps:
         raise UserError(f"{folder} holds no checkpoint: has the run got through an epoch?")
-    position = Position(**json.loads((folder / _name(steps[-1]) / "position.json").read_text()))
+    position = read_position(folder / _name(steps[-1]))
     return folder / _name(steps[-1] if position.best_step is None else position.best_step)
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    """The metrics of each epoch up to the last checkpoint."""
+    steps = _steps(folder)
+    return read_position(folder / _name(steps[-1])).history if steps else []
 
 
 def load(path: Path, *, device: torch.device) -> tuple[nn.Module, Card]:
@@ -126,6 +135,11 @@ def load(path: Path, *, device: torch.device) -> tuple[nn.Module, Card]:
 def read_card(path: Path) -> Card:
     """What the model of a checkpoint is, without its weights."""
     return Card(**json.loads((path / "card.json").read_text()))
+
+
+def read_position(path: Path) -> Position:
+    """Where training stood when a checkpoint was written."""
+    return Position(**json.loads((path / "position.json").read_text()))
 
 
 def _name(step: int) -> str:

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from videoproc.learning.loader import batches, epoch_order
+from videoproc.learning.loader import batches
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
 from videoproc.tasks import Scores, Spec, Task
 
 RESAMPLINGS = 1000
 CONFIDENCE = 0.95
+LOSS = "loss of a sample"  # beside the task's own scores, under a name that no task uses
 
 
 @torch.inference_mode()
@@ -29,56 +30,42 @@ def score(
 ) -> tuple[Scores, np.ndarray]:
     """The scores of every sample once and their losses (N,), in the order of `samples`.
 
-    The model must not be wrapped for gradient exchange: parts may differ in length.
+    Worker r takes whole batches r, r + N, ...: a forward pass holds the same samples whatever the
+    number of workers N, so that on one kind of device not even rounding differs. The model must
+    not be wrapped for gradient exchange: workers may have different numbers of batches.
     """
     model.eval()
-    order = epoch_order(len(samples), seed=0, epoch=0, shuffle=False)
-    names: list[str] = []
-    gathered: list[tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]] = []
+    order = _order(len(samples), batch_size=batch_size, world=world)
+    parts: list[dict[str, np.ndarray]] = []
     for batch in batches(
         samples,
         make_batch=lambda rows: task.targets.make_batch(rows, spec),
         order=order,
-        batch_size=batch_size * world.size,
-        rank=world.rank,
-        num_workers=world.size,
+        batch_size=batch_size,
         device=world.device,
     ):
         outputs = task.loss.forward(model, batch.arrays)
         values = task.metrics.scores(outputs, batch.arrays)
-        counted = (batch.weight_b > 0).cpu().numpy()
-        names = list(values)
-        gathered.append(
-            (
-                counted,
-                {name: value.cpu().numpy() for name, value in values.items()},
-                task.loss.loss_b(outputs, batch.arrays).cpu().numpy(),
-            )
-        )
-    return _in_order(world.gather(gathered), names, num_samples=len(samples))
+        values = {name: value.cpu().numpy() for name, value in values.items()}
+        parts.append(values | {LOSS: task.loss.loss_b(outputs, batch.arrays).cpu().numpy()})
+    scores = _in_order(world.gather((order, parts)), num_samples=len(samples))
+    return scores, scores.pop(LOSS).astype(np.float64)
+
+
+def _order(num_samples: int, *, batch_size: int, world: World) -> np.ndarray:
+    # 0 1 2 3 4, batch_size 2, 2 workers: rank 0 has 0 1, 4 and rank 1 has 2 3.
+    all_samples = np.arange(num_samples)
+    return all_samples[all_samples // batch_size % world.size == world.rank]
 
 
 def _in_order(
-    by_rank: Sequence[Sequence[tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]]],
-    names: Sequence[str],
-    *,
-    num_samples: int,
-) -> tuple[Scores, np.ndarray]:
-    rows: list[tuple[dict[str, np.ndarray], float]] = []
-    for of_all_ranks in zip(*by_rank, strict=True):
-        # Rank r holds samples r, r + N, ... of the batch: take them in turns.
-        parts = [
-            [
-                ({name: values[name][i] for name in names}, float(losses[i]))
-                for i in np.flatnonzero(counted)
-            ]
-            for counted, values, losses in of_all_ranks
-        ]
-        for turn in range(max(map(len, parts))):
-            rows += [part[turn] for part in parts if turn < len(part)]
-    assert len(rows) == num_samples, f"{len(rows)} scores of {num_samples} samples"
-    scores = {name: np.stack([row[name] for row, _ in rows]) for name in names}
-    return scores, np.array([loss for _, loss in rows])
+    by_rank: Sequence[tuple[np.ndarray, Sequence[dict[str, np.ndarray]]]], *, num_samples: int
+) -> dict[str, np.ndarray]:
+    where = np.concatenate([order for order, _ in by_rank])
+    parts = [part for _, of_rank in by_rank for part in of_rank]
+    assert np.array_equal(np.sort(where), np.arange(num_samples)), "a sample is not there once"
+    back = np.argsort(where)
+    return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
 
 
 def interval(

@@ -57,7 +57,7 @@ class LoopConfig:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"loop.{name} is {getattr(self, name)}: use 1 or more")
-        for name in ("patience", "checkpoint_every_steps"):
+        for name in ("seed", "patience", "checkpoint_every_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"loop.{name} is {getattr(self, name)}: use 0 or more")
         if self.precision not in ("auto", "fp32", "bf16"):
@@ -96,7 +96,7 @@ class Trainer:
 
     def _epoch(self) -> None:
         position, started, waiting = self.position, time.perf_counter(), Waiting()
-        steps_before = position.step
+        clips_before = position.loss_count
         for batch in batches(
             self.train,
             make_batch=lambda rows: self.task.targets.make_batch(rows, self.card.spec),
@@ -121,9 +121,7 @@ class Trainer:
         metrics = {
             "train/loss": position.loss_sum / position.loss_count,
             "learning_rate": self._rate(position.step - 1),
-            "train/clips_per_second": (position.step - steps_before)
-            * self.config.batch_size
-            / elapsed_s,
+            "train/clips_per_second": (position.loss_count - clips_before) / elapsed_s,
             "train/data_wait_share": waiting.seconds / elapsed_s,
         } | self._validate()
         self._end_epoch(metrics)
@@ -163,11 +161,14 @@ class Trainer:
         position, value = self.position, metrics[f"val/{self.task.metrics.MONITOR}"]
         if self.world.rank == 0:
             self.report(metrics, position.epoch)
-        if position.best_value is None or self._better(value, position.best_value):
-            position.best_value, position.best_step = value, position.step
+        loss = metrics["val/loss"]
+        if position.best_step is None or self._better(value, loss):
+            position.best_value, position.best_loss = value, loss
+            position.best_step = position.step
             position.epochs_since_best = 0
         else:
             position.epochs_since_best += 1
+        position.history.append(metrics)
         position.epoch += 1
         position.batch, position.loss_sum, position.loss_count = 0, 0.0, 0
         patience = self.config.patience
@@ -176,7 +177,13 @@ class Trainer:
         )
         self._save()
 
-    def _better(self, value: float, best: float) -> bool:
+    def _better(self, value: float, loss: float) -> bool:
+        """Of two epochs with the same metric (few clips, few values) the lower loss is better."""
+        best, best_loss = self.position.best_value, self.position.best_loss
+        assert best is not None
+        assert best_loss is not None
+        if value == best:
+            return loss < best_loss
         return value > best if self.task.metrics.MAXIMISE else value < best
 
     def _rate(self, step: int) -> float:

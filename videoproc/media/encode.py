@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def write_video(
     gop_frames: int = 30,
     bframes: int = 0,
     rotation_deg: int = 0,
-    pts: Iterable[int] | None = None,
+    pts: Sequence[int] | None = None,
     options: dict[str, str] | None = None,
 ) -> None:
     """Encode (H, W, 3) uint8 RGB frames, all of one shape, into the container the suffix names.
@@ -51,8 +51,8 @@ def write_video(
         stream.codec_context.options = _codec_options(crf, options)
         if rotation_deg:
             stream.set_display_rotation(rotation_deg)
-        times = itertools.count() if pts is None else iter(pts)
-        for time, frame_hwc in zip(times, itertools.chain([first], pictures), strict=False):
+        for i, frame_hwc in enumerate(itertools.chain([first], pictures)):
+            time = i if pts is None else pts[i]
             container.mux(stream.encode(_picture(frame_hwc, time=time, time_base=1 / rate)))
         container.mux(stream.encode(None))
 

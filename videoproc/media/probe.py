@@ -104,8 +104,8 @@ class _Scan:
     """Height and width of the first frame, as displayed."""
     shown_pts: list[int] = field(default_factory=list)
     keyframe_pts: list[int] = field(default_factory=list)
-    last_ticks: int = 0
-    """How long the frame shown last stays."""
+    last_shown: tuple[int, int] | None = None
+    """When the frame shown last appears, and for how many ticks; 0 where unsaid."""
     num_packets: int = 0
     is_complete: bool = True
     """Whether every packet is whole and has a time of its own."""
@@ -171,9 +171,9 @@ def _note_packet(scan: _Scan, packet: av.Packet) -> None:
         scan.keyframe_pts.append(packet.pts)
     if packet.is_discard or not _is_shown(scan.codec, packet):
         return
-    if packet.pts >= max(scan.shown_pts[-1:], default=packet.pts):
-        scan.last_ticks = packet.duration or 0
     scan.shown_pts.append(packet.pts)
+    # Packets come in the order of decoding: the one shown last need not be the last.
+    scan.last_shown = max(scan.last_shown or (packet.pts, 0), (packet.pts, packet.duration or 0))
 
 
 def _is_shown(codec: str, packet: av.Packet) -> bool:
@@ -189,12 +189,11 @@ def _scan_frames(container: InputContainer, stream: VideoStream) -> tuple[_Scan,
     for packet in container.demux(stream):
         for frame in packet.decode():
             scan.shape = scan.shape or displayed_shape(frame)
-            scan.last_ticks = frame.duration
-            earliest = frame_pts[-1] + 1 if frame_pts else None
             if frame.pts is None:
                 frame_pts.append(frame_pts[-1] + step if frame_pts else 0)
             else:
-                frame_pts.append(frame.pts if earliest is None else max(earliest, frame.pts))
+                frame_pts.append(max(frame.pts, frame_pts[-1] + 1) if frame_pts else frame.pts)
+            scan.last_shown = (frame_pts[-1], frame.duration)
     return scan, np.array(frame_pts, dtype=np.int64)
 
 
@@ -222,8 +221,9 @@ def _index(scan: _Scan, *, frame_pts: np.ndarray, is_reliable: bool) -> PacketIn
 def _duration_ticks(scan: _Scan, frame_pts: np.ndarray) -> Fraction:
     """From the first frame's time to the end of the last, which stays the mean where unsaid."""
     shown = Fraction(int(frame_pts[-1] - frame_pts[0]))
-    if scan.last_ticks > 0:
-        return shown + scan.last_ticks
+    _, last_ticks = scan.last_shown or (0, 0)
+    if last_ticks > 0:
+        return shown + last_ticks
     if len(frame_pts) > 1:
         return shown + shown / (len(frame_pts) - 1)
     return 1 / ((scan.rate or Fraction(1)) * scan.time_base)

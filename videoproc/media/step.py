@@ -24,8 +24,8 @@ def decode_clips(
     In: `uri` (a local path), `spans` (a list of {clip_index, start_s, end_s}) and any other
     keys. Out: a row for each span, with the other keys passed on, the span, and frame_indices,
     pts_s, shape, dtype, frames, decode_s. A video that cannot be read gives one row of the same
-    keys instead, without frames: `stage`, `error_class` and `message` say why; in good rows
-    these are empty.
+    keys instead, with clip_index -1 and no frames: `stage`, `error_class` and `message` say
+    why; in good rows these are empty. decode_s is the video's share of seconds for this row.
     """
 
     def decode(row: Row) -> Iterator[Row]:

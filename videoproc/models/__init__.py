@@ -34,7 +34,7 @@ def model_config(name: str, settings: Mapping[str, Any]) -> Any:
         raise UserError(f"model: no model {name!r}; there are {', '.join(MODELS)}")
     try:
         return MODELS[name].Config(**settings)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         known = ", ".join(MODELS[name].Config.__dataclass_fields__)
         raise UserError(f"model_settings of {name}: {error}; there are {known}") from error
 

@@ -8,6 +8,12 @@ import torch
 from torch import nn
 
 from videoproc.models.frame_cnn import FrameCnn
+from videoproc.models.settings import (
+    check_count,
+    check_counts,
+    check_dropout,
+    check_frame_size,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +23,11 @@ class Config:
     channels: tuple[int, ...] = (32, 64, 128)
     features: int = 128
     dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_counts("channels", self.channels)
+        check_count("features", self.features)
+        check_dropout("dropout", self.dropout)
 
 
 class Cnn(nn.Module):
@@ -34,6 +45,9 @@ class Cnn(nn.Module):
 
 
 def build(config: Config, *, num_outputs: int, frame_shape: tuple[int, ...]) -> nn.Module:
-    """The network; it takes any number of frames of any size from 8x8."""
-    del frame_shape
+    """The network; it takes any number of frames, each at least 2 ** len(channels) wide and high.
+
+    Errors: UserError where the frames of `frame_shape` are smaller.
+    """
+    check_frame_size(config.channels, frame_shape)
     return Cnn(config, num_outputs=num_outputs)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from torch import nn
 
 from videoproc.models.recurrent import FrameCnnRecurrent, RecurrentConfig
+from videoproc.models.settings import check_frame_size
 
 Config = RecurrentConfig
 
 
 def build(config: Config, *, num_outputs: int, frame_shape: tuple[int, ...]) -> nn.Module:
-    """The network; it takes any number of frames of any size from 8x8."""
-    del frame_shape
+    """The network; it takes any number of frames, each at least 2 ** len(channels) wide and high.
+
+    Errors: UserError where the frames of `frame_shape` are smaller.
+    """
+    check_frame_size(config.channels, frame_shape)
     return FrameCnnRecurrent(config, layer=nn.GRU, num_outputs=num_outputs)

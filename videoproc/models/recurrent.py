@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from videoproc.models.frame_cnn import FrameCnn
+from videoproc.models.settings import check_count, check_counts, check_dropout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,12 @@ class RecurrentConfig:
     hidden: int = 128
     layers: int = 1
     dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_counts("channels", self.channels)
+        for name in ("features", "hidden", "layers"):
+            check_count(name, getattr(self, name))
+        check_dropout("dropout", self.dropout)
 
 
 class FrameCnnRecurrent(nn.Module):

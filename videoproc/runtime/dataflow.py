@@ -100,8 +100,7 @@ def _run_ray(
         dataset = dataset.flat_map(timed(named), num_cpus=1)
     if model:
         dataset = dataset.map_batches(
-            _ModelActor,
-            fn_constructor_args=(model.make,),
+            _actor(model.make),
             batch_format="pyarrow",
             batch_size=model.batch_size,
             num_cpus=1,
@@ -116,12 +115,16 @@ def _run_ray(
     return iter(dataset.iter_rows())
 
 
-class _ModelActor:
-    def __init__(self, make: Callable[[], BatchStep]) -> None:
-        self._step = make()
+def _actor(make: Callable[[], BatchStep]) -> type:
+    # A closure, not a constructor argument: Ray could not restart an actor whose argument is gone.
+    class ModelActor:
+        def __init__(self) -> None:
+            self._step = make()
 
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        return self._step(batch)
+        def __call__(self, batch: pa.Table) -> pa.Table:
+            return self._step(batch)
+
+    return ModelActor
 
 
 def _quiet() -> None:

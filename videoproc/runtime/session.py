@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -36,10 +36,23 @@ def cluster(*, inline: bool = False) -> Iterator[None]:
         log_to_driver=bool(os.environ.get("VIDEOPROC_DEBUG")),
         **({} if address else local),
     )
-    try:
+    with ExitStack() as ending:
+        (_lasting[-1] if _lasting else ending).callback(ray.shutdown)
         yield
-    finally:
-        ray.shutdown()
+
+
+_lasting: list[ExitStack] = []
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """Within a `with`, a cluster that one job has started serves the next ones too."""
+    with ExitStack() as ending:
+        _lasting.append(ending)
+        try:
+            yield
+        finally:
+            _lasting.pop()
 
 
 def num_cpus() -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,10 @@ class WorkerConfig:
             raise ValueError(f"workers is {self.workers}: use 1 or more")
         if self.gpu not in ("auto", "true", "false"):
             raise ValueError(f"gpu is {self.gpu!r}: use auto, true or false")
+        if self.cpus_per_worker is not None and self.cpus_per_worker < 1:
+            raise ValueError(f"cpus_per_worker is {self.cpus_per_worker}: use 1 or more, or none")
+        if self.max_failures < 0:
+            raise ValueError(f"max_failures is {self.max_failures}: use 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,20 +132,25 @@ def _scaling(workers: WorkerConfig) -> ScalingConfig:
 
 
 class _Drained:
-    """Hands on what arrives in a queue until the `with` ends, then what is left in it."""
+    """Hands on what arrives in a queue until the `with` ends, then what is left in it.
 
-    def __init__(self, metrics: Queue, on_report: Callable[[dict[str, float], int], None]) -> None:
+    What `on_report` raises is raised at the end of the `with`: the workers need not stop for it.
+    """
+
+    def __init__(self, metrics: Queue, on_report: Report) -> None:
         self._metrics, self._on_report = metrics, on_report
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metrics")
 
     def __enter__(self) -> None:
-        self._thread.start()
+        self._drained: Future[None] = self._thread.submit(self._drain)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         self._stopped.set()
-        self._thread.join()
+        self._thread.shutdown()
         self._metrics.shutdown()
+        if error_type is None:  # the workers' own error says more
+            self._drained.result()
 
     def _drain(self) -> None:
         while True:
