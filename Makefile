@@ -63,5 +63,5 @@ submit: $(READY) ## run a job on the cluster (JOB=nightly CONFIG=nightly.yaml AR
 
 .PHONY: mlflow
 mlflow: $(READY) ## show the runs at http://127.0.0.1:5000 (PORT=)
-	@echo "MLflow: http://127.0.0.1:$(PORT), Ctrl-C ends it" && mkdir -p "$(VIDEOPROC_WORKSPACE)"
+	@echo "MLflow: http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning (Ctrl-C ends it)" && mkdir -p "$(VIDEOPROC_WORKSPACE)"
 	@.venv/bin/mlflow server --host 127.0.0.1 --port $(PORT) --backend-store-uri "sqlite:///$(VIDEOPROC_WORKSPACE)/mlflow.db" --artifacts-destination "$(VIDEOPROC_WORKSPACE)/mlartifacts"

@@ -35,6 +35,7 @@ class ExtractConfig:
         limits: what decoding one video may cost before it is given up.
         retry_quarantined: try the videos again that failed to decode before.
         max_failed_share: fail the job when more than this share of the corpus has no clips.
+        commit_every_s: seconds between commits; what a kill can cost.
         inline: run in this process instead of on Ray, for a debugger.
     """
 
@@ -46,7 +47,16 @@ class ExtractConfig:
     limits: Limits = field(default_factory=Limits)
     retry_quarantined: bool = False
     max_failed_share: float = 0.2
+    commit_every_s: float = 5.0
     inline: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_failed_share <= 1:
+            raise ValueError(
+                f"max_failed_share is {self.max_failed_share}: use a share from 0 to 1"
+            )
+        if not self.commit_every_s >= 0:
+            raise ValueError(f"commit_every_s is {self.commit_every_s}: use seconds, 0 or more")
 
 
 def extract(config: ExtractConfig) -> None:
@@ -72,6 +82,7 @@ def extract(config: ExtractConfig) -> None:
         tables={"clips": dataset.clips, "features": dataset.features},
         quarantine=dataset.quarantine,
         recipe_id=recipe.recipe_id,
+        commit_every_s=config.commit_every_s,
     )
     with runlog.job_run(
         "extract", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)

@@ -39,6 +39,10 @@ class IndexConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
     processes: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.processes is not None and self.processes < 1:
+            raise ValueError(f"processes is {self.processes}: use 1 or more, or null")
+
 
 def index(config: IndexConfig) -> list[Video]:
     """Look at every file of a corpus and write the manifest: one row a video."""

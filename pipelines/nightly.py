@@ -12,7 +12,8 @@ from pipelines.evaluate import EvaluateConfig, evaluate
 from pipelines.extract import ExtractConfig, extract
 from pipelines.index import IndexConfig, index
 from pipelines.predict import PredictConfig, predict
-from pipelines.synthesize import SynthesizeConfig, run as synthesize
+from pipelines.synthesize import SynthesizeConfig
+from pipelines.synthesize import run as synthesize
 from pipelines.train import TrainConfig, prepare, train
 from videoproc import runlog
 from videoproc.augment import Augmentation
@@ -156,7 +157,9 @@ def _say_comparison(tested: Mapping[str, runlog.Run]) -> None:
     print(f"\nOn the test split:\n\n{side_by_side(columns)}\n")
     for model, run in tested.items():
         print(f"{model}: run {run.run_id}")
-    print("\nCompare the runs, their curves and pictures: make mlflow", flush=True)
+    charts = next(iter(tested.values())).charts
+    print("\nCompare the runs, their curves and pictures: `make mlflow`, then")
+    print(f"http://127.0.0.1:5000/{charts}", flush=True)
 
 
 if __name__ == "__main__":

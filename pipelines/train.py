@@ -134,8 +134,7 @@ def prepare(config: TrainConfig) -> Prepared:
         frame_shape=(recipe.sampling.num_frames, recipe.size.height, recipe.size.width, 3),
         recipe=recipe.to_json(),
     )
-    with torch.device("meta"):  # shapes only: a network that cannot be is found here, not in Ray
-        card.build()
+    card.build()  # a network that cannot be is found here, before Ray starts
     key = schema.content_id(
         asdict(card),
         asdict(_decisive(config)),

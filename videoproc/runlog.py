@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from videoproc.types import UserError
 
 MODEL_TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 LIBRARIES = ("ray", "torch", "av", "pyarrow", "deltalake", "mlflow", "numpy")
+NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 MAX_PARAM_CHARS = 500
 MAX_PARAMS = 100
 
@@ -89,11 +91,7 @@ class Run:
 
     def checkpoint_folder(self, workspace: Path) -> Path:
         """The files of the run's best checkpoint, fetched where MLflow keeps them elsewhere."""
-        try:
-            found = self.client.list_artifacts(self.run_id, "checkpoint")
-        except MlflowException:
-            found = []
-        if not found:
+        if not self.client.list_artifacts(self.run_id, "checkpoint"):
             raise UserError(
                 f"run {self.run_id!r} has no checkpoint: give the id of a training run that ended "
                 "well (`make mlflow` lists them)"
@@ -107,6 +105,27 @@ class Run:
         found = self.client.get_metric_history(self.run_id, metric)
         by_step = {m.step: m.value for m in sorted(found, key=lambda m: m.timestamp)}
         return sorted(by_step.items())
+
+    def read_text(self, name: str) -> str:
+        """The content of a text artifact."""
+        with tempfile.TemporaryDirectory() as folder:
+            return Path(self.client.download_artifacts(self.run_id, name, folder)).read_text()
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the start of a run to its end."""
+        info = self.client.get_run(self.run_id).info
+        return (info.end_time - info.start_time) / 1000
+
+    @property
+    def charts(self) -> str:
+        """The page of MLflow's server that charts this run beside the others of its experiment.
+
+        The page itself says that models were trained: by default MLflow opens it as for agents.
+        """
+        experiment_id = self.client.get_run(self.run_id).info.experiment_id
+        settings = "workflowType=machine_learning&compareRunsMode=CHART"
+        return f"#/experiments/{experiment_id}/runs?{settings}"
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -153,6 +172,8 @@ def open_run(run_id: str, *, workspace: Path) -> Run:
     try:
         client.get_run(run_id)
     except MlflowException as error:
+        if error.error_code not in NO_SUCH_RUN:
+            raise UserError(f"MLflow does not answer at {client.tracking_uri}: {error}") from error
         raise UserError(
             f"run {run_id!r} does not exist in {client.tracking_uri}: `make mlflow` lists "
             "the runs there are"
@@ -210,6 +231,7 @@ def _create(
     experiment = data.name if job in ("train", "evaluate") else f"{data.name}-processing"
     tags = {
         "job": job,
+        "mlflow.source.name": f"pipelines.{job}",
         "data": str(data),
         "code_version": code_version(),
         **{f"version.{library}": _version(library) for library in LIBRARIES},
@@ -276,5 +298,7 @@ def _version(library: str) -> str:
 
 
 def _name(metric: str) -> str:
-    # MLflow allows letters, digits and a few signs; labels may hold anything.
-    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in metric)
+    # MLflow allows letters, digits and a few signs, and no path that means another; labels may
+    # hold anything.
+    allowed = "".join(c if c.isalnum() or c in "_-./ " else "_" for c in metric)
+    return "/".join("_" if part in ("", ".", "..") else part for part in allowed.split("/"))

@@ -22,8 +22,8 @@ class Augmentation:
 
     Args:
         views: views a clip, the clip itself (view 0) included.
-        flip_horizontal: mirror left to right with probability 1/2; leave off where it changes labels.
-        flip_vertical: mirror top to bottom with probability 1/2; leave off where it changes labels.
+        flip_horizontal: mirror half of the views left to right; leave off where it changes labels.
+        flip_vertical: mirror half of the views top to bottom; leave off where it changes labels.
         min_crop_area: smallest share of the frame that a random crop keeps; 1 crops nothing.
         jitter: brightness, contrast and saturation are each scaled by 1 - jitter to 1 + jitter.
     """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 def where_time_went(seconds: Mapping[str, float]) -> str:
-    """The worker seconds of each step, largest first: `decode 12.1 s (80 %), write 3.0 s (20 %)`."""
+    """The worker seconds of each step, largest first: `decode 12.1 s (80%), write 3.0 s (20%)`."""
     total = sum(seconds.values())
     if not total:
         return "no work was done"

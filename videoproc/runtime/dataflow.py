@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,11 @@ class Named:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelStage:
-    """A batch step with state: `make` builds it once in each of its actors."""
+    """A batch step with state, which `make` builds once in each process that runs it.
+
+    Without GPUs it fuses with the steps before it, so frames stay in the worker that decoded
+    them. With GPUs it has actors of its own, since Ray ends a GPU task's process after each task.
+    """
 
     make: Callable[[], BatchStep]
     batch_size: int
@@ -100,14 +105,14 @@ def _run_ray(
         dataset = dataset.flat_map(timed(named), num_cpus=1)
     if model:
         dataset = dataset.map_batches(
-            _actor(model.make),
+            _actor(model.make) if model.num_gpus else _built_once(model.make),
             batch_format="pyarrow",
             batch_size=model.batch_size,
             num_cpus=1,
             num_gpus=model.num_gpus,
-            compute=ActorPoolStrategy(
-                min_size=1, max_size=max(1, session.num_gpus() or session.num_cpus() // 2)
-            ),
+            compute=ActorPoolStrategy(min_size=1, max_size=session.num_gpus())
+            if model.num_gpus
+            else None,
         )
     dataset = dataset.map_batches(
         sink, batch_format="pyarrow", batch_size=MAX_ROWS_PER_TASK, num_cpus=1
@@ -115,8 +120,23 @@ def _run_ray(
     return iter(dataset.iter_rows())
 
 
+def _built_once(make: Callable[[], BatchStep]) -> BatchStep:
+    # Ray unpickles the function for every task, so what it builds is kept by its content.
+    key = pickle.dumps(make)
+
+    def step(batch: pa.Table) -> pa.Table:
+        if key not in _BUILT:
+            _BUILT.clear()  # an earlier job's model
+            _BUILT[key] = make()
+        return _BUILT[key](batch)
+
+    return step
+
+
+_BUILT: dict[bytes, BatchStep] = {}
+
+
 def _actor(make: Callable[[], BatchStep]) -> type:
-    # A closure, not a constructor argument: Ray could not restart an actor whose argument is gone.
     class ModelActor:
         def __init__(self) -> None:
             self._step = make()
@@ -132,3 +152,5 @@ def _quiet() -> None:
     context.enable_progress_bars = False  # the job prints its own, which reads well in a log too
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    # Warns that the progress bars are off, as they should be.
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)

@@ -15,6 +15,9 @@ os.environ.setdefault("RAY_DEDUP_LOGS", "1")
 
 import ray
 
+# Says at every start that what we want is so: token authentication is on.
+logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
+
 OBJECT_STORE_BYTES = 1 << 30  # a local cluster passes slim rows; frames stay inside a worker
 
 
@@ -30,7 +33,7 @@ def cluster(*, inline: bool = False) -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS")
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     ray.init(
-        address=address,
+        address=address or "local",  # none would join whatever cluster `ray start` left here
         configure_logging=True,
         logging_level=logging.WARNING,
         log_to_driver=bool(os.environ.get("VIDEOPROC_DEBUG")),

@@ -27,6 +27,10 @@ class Dataset:
 
     folder: Path
 
+    def __post_init__(self) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"data is {str(self.folder)!r}, which is a file: name a folder")
+
     @property
     def manifest(self) -> Table:
         return Table(folder=self.folder / "manifest", schema=schema.MANIFEST, key=("video_id",))

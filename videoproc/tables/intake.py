@@ -22,6 +22,7 @@ class Intake:
     tables: Mapping[str, Table]
     quarantine: Table
     recipe_id: str
+    commit_every_s: float = COMMIT_EVERY_S
     num_rows: int = 0
     committed: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -35,7 +36,7 @@ class Intake:
         try:
             for receipt in receipts:
                 self._note(receipt)
-                if time.monotonic() - last_commit > COMMIT_EVERY_S:
+                if time.monotonic() - last_commit > self.commit_every_s:
                     self.commit()
                     last_commit = time.monotonic()
                 yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,15 +77,19 @@ def write_shards(*, outputs: Sequence[Output]) -> Callable[[pa.Table], pa.Table]
     """A sink: a batch of rows becomes one shard an output, and one receipt."""
 
     def sink(batch: pa.Table) -> pa.Table:
+        started = time.perf_counter()
         failed = pc.not_equal(batch["error_class"], "")
         good = batch.filter(pc.invert(failed))
+        shards = list(_written(good, outputs))
+        written = {"step": "write", "seconds": time.perf_counter() - started}
         receipt: dict[str, Any] = {
             "num_rows": good.num_rows,
-            "shards": list(_written(good, outputs)),
+            "shards": shards,
             "failures": batch.filter(failed)
             .select(["video_id", "uri", "stage", "error_class", "message"])
             .to_pylist(),
-            "seconds": [
+            "seconds": [written]
+            + [
                 {"step": name.removeprefix(SECONDS), "seconds": pc.sum(batch[name]).as_py()}
                 for name in batch.column_names
                 if name.startswith(SECONDS)

@@ -16,11 +16,17 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
-from videoproc.tables.write import Shard, row_keys, write_shard
+from videoproc.tables.write import Shard, row_keys, rows_per_group, write_shard
 from videoproc.types import UserError
 
 APPLICATION = "videoproc"
@@ -61,9 +67,13 @@ class Table:
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows, or some columns of them, in the order of the shards."""
         wanted = list(columns) if columns is not None else self.schema.names
-        parts = [pq.read_table(path, columns=wanted, partitioning=None) for path in self.files()]
-        empty = pa.schema([self.schema.field(name) for name in wanted]).empty_table()
-        return pa.concat_tables([empty, *parts]) if parts else empty
+        types = pa.schema([self.schema.field(name) for name in wanted])
+        # A shard that a deletion has rewritten holds string views in the place of strings.
+        parts = [
+            pq.read_table(path, columns=wanted, partitioning=None).cast(types)
+            for path in self.files()
+        ]
+        return pa.concat_tables([types.empty_table(), *parts])
 
     def append(self, shards: Iterable[Shard]) -> int:
         """Commit shards in one transaction and return the number of rows that came in.
@@ -87,7 +97,7 @@ class Table:
                     ),
                 )
             except CommitFailedError:
-                if (self._open().transaction_version(APPLICATION) or 0) == last:
+                if self._open().version() == table.version():
                     raise  # nobody was faster: the log itself refuses
                 continue
             self._keys_by_file |= {shard.name: shard.keys for shard in fresh}
@@ -103,13 +113,16 @@ class Table:
 
     def replace(self, rows: pa.Table) -> None:
         """Put `rows` in the place of all rows, in one transaction."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_deltalake(str(self.folder), rows.cast(self.schema), mode="overwrite")
+        write_deltalake(self._open_or_create(), rows.cast(self.schema), mode="overwrite")
 
     def delete(self, predicate: str) -> None:
         """Delete the rows for which an SQL predicate holds."""
         if self.exists:
-            self._open().delete(predicate)
+            table = self._open()
+            adds = pa.table(table.get_add_actions())
+            num_rows, num_bytes = (sum(adds[n].to_pylist()) for n in ("num_records", "size_bytes"))
+            properties = WriterProperties(max_row_group_size=rows_per_group(num_rows, num_bytes))
+            table.delete(predicate, writer_properties=properties)
 
     def _open(self) -> DeltaTable:
         table = DeltaTable(str(self.folder))
@@ -124,7 +137,11 @@ class Table:
     def _open_or_create(self) -> DeltaTable:
         if not self.exists:
             self.folder.mkdir(parents=True, exist_ok=True)
-            DeltaTable.create(str(self.folder), schema=self.schema, mode="ignore")
+            try:
+                DeltaTable.create(str(self.folder), schema=self.schema, mode="ignore")
+            except CommitFailedError:
+                if not self.exists:  # else another writer has created it meanwhile
+                    raise
         return self._open()
 
     def _names(self, table: DeltaTable) -> list[str]:
@@ -134,8 +151,10 @@ class Table:
         known = self.keys()
         fresh: list[Shard] = []
         for shard in shards:
-            new = [key not in known for key in shard.keys]
-            known.update(shard.keys)
+            new = []
+            for key in shard.keys:
+                new.append(key not in known)
+                known.add(key)
             if all(new):
                 fresh.append(shard)
             elif any(new):

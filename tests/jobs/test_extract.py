@@ -1,0 +1,193 @@
+"""extract does what is missing, once, and accounts for what it could not do."""
+
+from __future__ import annotations
+
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import cli, extract as extract_job
+from pipelines.extract import ExtractConfig, extract
+from pipelines.index import IndexConfig, index
+from videoproc.augment import Augmentation
+from videoproc.media import Sampling, Size
+from videoproc.tables import Dataset
+
+SMALL = {"sampling": Sampling(num_frames=4), "size": Size(height=16, width=16)}
+
+
+@pytest.fixture
+def data(videos, tmp_path):
+    """A dataset of the six good videos, not yet extracted."""
+    folder = tmp_path / "data"
+    index(IndexConfig(source=str(videos), data=str(folder), processes=2))
+    return folder
+
+
+@pytest.fixture
+def flawed(videos, tmp_path, write_undecodable):
+    """The same with two more that have a header and cannot be decoded."""
+    for seed in (7, 8):
+        write_undecodable(videos / "walk" / f"bad{seed}.mp4", seed)
+    folder = tmp_path / "flawed"
+    index(IndexConfig(source=str(videos), data=str(folder), processes=2))
+    return folder
+
+
+def run_extract(data, **options):
+    extract(ExtractConfig(**{"data": str(data), "inline": True} | SMALL | options))
+    return Dataset(folder=data)
+
+
+def clip_ids(dataset):
+    return set(dataset.clips.read(["clip_id"])["clip_id"].to_pylist())
+
+
+def test_every_video_becomes_a_clip_with_its_features(data):
+    dataset = run_extract(data)
+    clips = dataset.clips.read().to_pylist()
+    assert len(clips) == len({row["video_id"] for row in clips}) == 6
+    assert {tuple(row["shape"]) for row in clips} == {(4, 16, 16, 3)}
+    assert dataset.features.keys() == {
+        f"{row['clip_id']}/{feature.feature_id}"
+        for row in clips
+        for feature in extract_job.select_features(("colour", "motion"))
+    }
+
+
+def test_a_long_video_becomes_a_clip_for_each_span(data):
+    clips = run_extract(data, sampling=Sampling(num_frames=2, clip_s=0.5)).clips.read().to_pylist()
+    spans = sorted((row["start_s"], row["end_s"]) for row in clips if row["view"] == 0)
+    assert spans == sorted([(0.0, 0.5), (0.5, 1.0), (1.0, 1.5), (1.5, 2.0)] * 6)
+
+
+def test_a_second_run_decodes_nothing_and_says_so(data, videos, capsys):
+    version = run_extract(data).clips.version
+    shutil.rmtree(videos)  # reading them again would fail
+    capsys.readouterr()
+    assert run_extract(data).clips.version == version
+    assert "nothing to decode: all 6 clips are in already" in capsys.readouterr().out
+
+
+def test_only_a_new_video_is_decoded(data, videos, write_small):
+    run_extract(data)
+    write_small(videos / "walk" / "new.mp4", 9)
+    index(IndexConfig(source=str(videos), data=str(data), processes=2))
+    for path in videos.rglob("?.mp4"):
+        path.unlink()
+    assert len(clip_ids(run_extract(data))) == 7
+
+
+def test_another_sampling_decodes_again_and_leaves_the_old_clips(data):
+    before = clip_ids(run_extract(data))
+    after = clip_ids(run_extract(data, sampling=Sampling(num_frames=2)))
+    assert before < after
+    assert len(after) == 12
+
+
+def test_more_views_add_the_new_views_only(data):
+    dataset = run_extract(data, augmentation=Augmentation(views=2))
+    before = set(dataset.clips.files())
+    run_extract(data, augmentation=Augmentation(views=4))
+    assert before < set(dataset.clips.files())
+    added = [path for path in dataset.clips.files() if path not in before]
+    views = [view for path in added for view in pq.read_table(path)["view"].to_pylist()]
+    assert sorted(views) == [2] * 6 + [3] * 6
+
+
+def test_a_feature_asked_for_later_is_computed_from_stored_frames(data, videos, tmp_path, rows_of):
+    shutil.copytree(data, tmp_path / "at_once")
+    run_extract(tmp_path / "at_once")
+    run_extract(data, features=("colour",))
+    shutil.rmtree(videos)  # so that nothing can be decoded
+    run_extract(data)
+    assert rows_of(data) == rows_of(tmp_path / "at_once")
+
+
+def test_a_video_that_cannot_be_decoded_costs_itself_only(flawed):
+    dataset = run_extract(flawed, max_failed_share=0.3)
+    assert dataset.clips.read().num_rows == 6
+    rows = dataset.quarantine.read().to_pylist()
+    assert sorted(row["uri"].rpartition("/")[2] for row in rows) == ["bad7.mp4", "bad8.mp4"]
+    assert {(row["stage"], row["recipe_id"]) for row in rows} == {
+        ("decode", dataset.recipe.recipe_id)
+    }
+    assert all(row["error_class"] and row["message"] for row in rows)
+
+
+def test_a_corpus_of_bad_videos_alone_ends_in_quarantine(tmp_path, write_undecodable):
+    for seed in range(3):
+        write_undecodable(tmp_path / "bad" / f"{seed}.mp4", seed)
+    index(IndexConfig(source=str(tmp_path / "bad"), data=str(tmp_path / "data"), processes=2))
+    dataset = run_extract(tmp_path / "data", max_failed_share=1.0)
+    assert (dataset.clips.read().num_rows, dataset.quarantine.read().num_rows) == (0, 3)
+
+
+def test_quarantined_videos_are_left_alone_the_next_time(flawed, videos, write_small, capsys):
+    run_extract(flawed, max_failed_share=0.3)
+    capsys.readouterr()
+    dataset = run_extract(flawed, max_failed_share=0.3)
+    said = capsys.readouterr().out
+    assert "2 videos are in quarantine and left alone" in said
+    assert "went into quarantine" not in said
+    assert dataset.clips.read().num_rows == 6
+
+
+def test_quarantined_videos_are_tried_again_when_asked(flawed, videos, write_small):
+    run_extract(flawed, max_failed_share=0.3)
+    write_small(videos / "walk" / "bad7.mp4", 7)  # mended in place
+    dataset = run_extract(flawed, max_failed_share=0.3, retry_quarantined=True)
+    assert dataset.clips.read().num_rows == 7
+    (row,) = dataset.quarantine.read().to_pylist()
+    assert row["uri"].endswith("bad8.mp4")
+
+
+def test_too_many_failures_fail_the_job_after_the_rest_is_in(flawed):
+    with pytest.raises(cli.JobError, match="2 of 8 videos have no clips, more than"):
+        run_extract(flawed, max_failed_share=0.2)
+    assert Dataset(folder=flawed).clips.read().num_rows == 6
+
+
+def test_failures_of_an_earlier_night_count_too(flawed):
+    run_extract(flawed, max_failed_share=0.3)
+    with pytest.raises(cli.JobError, match="2 of 8 videos"):
+        run_extract(flawed, max_failed_share=0.2)
+
+
+def test_a_failed_job_ends_with_exit_code_1_and_one_line(flawed, run_job):
+    code, _, errors = run_job(extract_job, "--data", str(flawed), "--inline", "true")
+    assert code == 1
+    (line,) = errors.splitlines()
+    assert line.startswith("error: 2 of 8 videos have no clips")
+
+
+def test_the_summary_names_where_the_time_went(data, capsys):
+    run_extract(data)
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if "worker time" in x)
+    assert all(f"{step} " in line for step in ("decode", "augment", "features", "write", "commit"))
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_ray_gives_row_by_row_what_this_process_gives(flawed, tmp_path, rows_of):
+    options = {
+        "sampling": Sampling(num_frames=2, clip_s=0.5),
+        "augmentation": Augmentation(views=3, flip_horizontal=True),
+        "max_failed_share": 0.3,
+    }
+    shutil.copytree(flawed, tmp_path / "ray")
+    inline = run_extract(flawed, **options)
+    on_ray = run_extract(tmp_path / "ray", **options, inline=False)
+    assert rows_of(flawed) == rows_of(tmp_path / "ray")
+    assert len(rows_of(flawed)["clips"]) == 6 * 4 * 3
+    assert inline.quarantine.keys() == on_ray.quarantine.keys()
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_ray_computes_a_later_feature_from_stored_frames_too(data, tmp_path, rows_of, videos):
+    shutil.copytree(data, tmp_path / "at_once")
+    run_extract(tmp_path / "at_once")
+    run_extract(data, features=("colour",))
+    shutil.rmtree(videos)
+    run_extract(data, inline=False)
+    assert rows_of(data) == rows_of(tmp_path / "at_once")

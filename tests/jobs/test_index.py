@@ -1,0 +1,60 @@
+"""index writes one row a video, says what is wrong, and writes nothing new when nothing is."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from pipelines.index import IndexConfig, index
+from videoproc.tables import Dataset
+from videoproc.types import UserError
+
+
+@pytest.fixture
+def run_index(videos, tmp_path):
+    def run(**options):
+        options = {"source": str(videos), "data": str(tmp_path / "data"), "processes": 2} | options
+        index(IndexConfig(**options))
+        return Dataset(folder=tmp_path / "data")
+
+    return run
+
+
+def test_every_video_gets_a_row_with_its_header(run_index):
+    rows = run_index().manifest.read().to_pylist()
+    assert [row["label"] for row in rows].count("walk") == 3
+    assert {(row["width"], row["height"], row["num_frames"]) for row in rows} == {(48, 48, 24)}
+
+
+def test_an_unchanged_corpus_makes_no_new_version(run_index):
+    version = run_index().manifest.version
+    assert run_index().manifest.version == version
+
+
+def test_a_new_video_comes_in_and_a_deleted_one_goes(run_index, videos, write_small):
+    run_index()
+    (videos / "walk" / "0.mp4").unlink()
+    write_small(videos / "walk" / "9.mp4", 9)
+    names = [uri.rpartition("/")[2] for uri in run_index().manifest.read()["uri"].to_pylist()]
+    assert sorted(names) == ["1.mp4", "2.mp4", "3.mp4", "4.mp4", "5.mp4", "9.mp4"]
+
+
+def test_a_broken_file_is_quarantined_until_it_is_mended(run_index, videos, write_small):
+    bad = videos / "walk" / "bad.mp4"
+    bad.write_bytes(b"no video")
+    (row,) = run_index().quarantine.read().to_pylist()
+    assert (row["uri"], row["stage"], row["error_class"]) == (str(bad), "index", "InvalidDataError")
+    write_small(bad, 7)
+    assert run_index().quarantine.read().num_rows == 0
+
+
+def test_two_files_of_the_same_bytes_are_one_video(run_index, videos, capsys):
+    shutil.copy(videos / "walk" / "0.mp4", videos / "walk" / "copy.mp4")
+    assert run_index().manifest.read().num_rows == 6
+    assert "copy.mp4 has the bytes of" in capsys.readouterr().out
+
+
+def test_an_unknown_layout_is_named_beside_those_there_are(run_index):
+    with pytest.raises(UserError, match="no layout 'zip'; there are folder, csv"):
+        run_index(layout="zip")

@@ -1,0 +1,132 @@
+"""The same steps give the same receipts in this process and on Ray."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from videoproc.runtime.dataflow import ModelStage, Named, run, timed
+from videoproc.runtime.session import cluster
+
+ROWS = [{"n": n} for n in range(200)]
+
+
+@pytest.fixture(params=["inline", "ray"])
+def inline(request):
+    if request.param == "ray":
+        request.getfixturevalue("ray_cluster")
+    return request.param == "inline"
+
+
+# Made inside functions, so that they travel to Ray's workers by value: no worker has this module.
+def split_step():
+    """One row becomes as many rows as its number's last digit, none for 0."""
+
+    def step(row):
+        for k in range(row["n"] % 10):
+            yield {"n": row["n"], "k": k}
+
+    return step
+
+
+def square_step():
+    def step(row):
+        yield row | {"square": row["n"] ** 2}
+
+    return step
+
+
+def sum_sink():
+    def sink(batch):
+        import pyarrow as pa
+
+        columns = [
+            "n",
+            "k",
+            *(name for name in ("square", "doubled") if name in batch.schema.names),
+        ]
+        rows = batch.select(columns).to_pylist()
+        return pa.table({"rows": [str(sorted(map(str, rows)))], "count": [len(rows)]})
+
+    return sink
+
+
+def collected(**options):
+    """Every row that the sink saw, in one order."""
+    steps = [Named("split", split_step()), Named("square", square_step())]
+    receipts = list(run(ROWS, steps=steps, sink=sum_sink(), **options))
+    return sorted(row for receipt in receipts for row in eval(receipt["rows"]))
+
+
+def test_every_row_goes_through_every_step_once(inline):
+    expected = [{"n": n, "k": k, "square": n * n} for n in range(200) for k in range(n % 10)]
+    assert collected(inline=inline) == sorted(map(str, expected))
+
+
+def test_a_model_is_made_once_an_actor_and_sees_batches_of_its_size(inline):
+    def make():
+        def model(batch):
+            assert 0 < batch.num_rows <= 16 or inline
+            doubled = pa.array([2 * n for n in batch["n"].to_pylist()])
+            return batch.append_column("doubled", doubled)
+
+        return model
+
+    rows = collected(inline=inline, model=ModelStage(make=make, batch_size=16))
+    assert len(rows) == 900
+    assert all(2 * row["n"] == row["doubled"] for row in map(eval, rows))
+
+
+def test_a_bug_in_a_step_ends_the_run(inline):
+    def broken():
+        def step(row):
+            yield {"k": 1 // (row["n"] - 77)} | row
+
+        return step
+
+    with pytest.raises(ZeroDivisionError):
+        list(run(ROWS, steps=[Named("bug", broken())], sink=sum_sink(), inline=inline))
+
+
+def test_no_rows_need_no_cluster():
+    assert list(run([], steps=[], sink=sum_sink())) == []
+
+
+def test_a_batch_is_passed_on_before_the_last_row_is_made():
+    made = []
+
+    def step(row):
+        made.append(row)
+        yield row | {"k": 0}
+
+    next(run(ROWS, steps=[Named("count", step)], sink=sum_sink(), inline=True))
+    assert len(made) < len(ROWS)
+
+
+def test_time_is_accounted_to_the_step_that_took_it():
+    def slow(row):
+        import time
+
+        for k in range(2):
+            time.sleep(0.02)
+            yield row | {"k": k}
+
+    rows = list(timed(Named("slow", slow))({"n": 1}))
+    assert all(0.02 <= row["seconds_slow"] < 0.2 for row in rows)
+
+
+def test_time_that_the_reader_of_a_step_takes_is_not_accounted_to_it():
+    import time
+
+    rows = timed(Named("split", split_step()))({"n": 2})
+    next(rows)
+    time.sleep(0.1)
+    assert next(rows)["seconds_split"] < 0.05
+
+
+def test_a_connected_cluster_stays_connected(ray_cluster):  # noqa: ARG001
+    import ray
+
+    with cluster():
+        pass
+    assert ray.is_initialized()

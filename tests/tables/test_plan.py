@@ -1,0 +1,97 @@
+"""What is left to do is what is wanted less what is in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from videoproc.augment import Augmentation
+from videoproc.features import FEATURES
+from videoproc.media import Sampling
+from videoproc.tables import Recipe
+from videoproc.tables.plan import plan_work
+from videoproc.tables.quarantine import quarantine_row
+
+RECIPE = Recipe(sampling=Sampling(clip_s=1.0), augmentation=Augmentation(views=2))
+COLOUR, MOTION = FEATURES["colour"], FEATURES["motion"]
+
+
+@pytest.fixture
+def videos(make_video):
+    return [make_video("v"), make_video("w")]
+
+
+def clips_of(video):
+    return list(RECIPE.clips_of(video))
+
+
+def plan(videos, *, features: Sequence = (), clips=(), vectors=(), quarantined=(), **others):
+    return plan_work(
+        videos=videos,
+        recipe=RECIPE,
+        features=features,
+        clip_keys={clip.clip_id for clip in clips},
+        feature_keys={f"{clip.clip_id}/{feature.feature_id}" for clip, feature in vectors},
+        quarantine_keys=set(quarantined),
+        **others,
+    )
+
+
+def test_at_first_every_video_is_decoded(videos):
+    work = plan(videos)
+    assert [row["uri"] for row in work.decode] == ["v", "w"]
+    assert [len(row["wanted"]) for row in work.decode] == [4, 4]
+    assert [len(row["spans"]) for row in work.decode] == [2, 2]
+
+
+def test_a_video_whose_clips_are_in_is_not_decoded(videos):
+    work = plan(videos, clips=clips_of(videos[0]))
+    assert [row["uri"] for row in work.decode] == ["w"]
+    assert work.done == clips_of(videos[0])
+
+
+def test_only_the_spans_of_missing_clips_are_decoded(videos):
+    clips = clips_of(videos[0])
+    (row,) = plan(videos[:1], clips=clips[:3]).decode
+    assert [span["clip_index"] for span in row["spans"]] == [1]
+    assert [clip["clip_id"] for clip in row["wanted"]] == [clips[3].clip_id]
+
+
+def test_clips_that_lack_a_feature_are_measured(videos):
+    clips = clips_of(videos[0])
+    vectors = [(clip, COLOUR) for clip in clips] + [(clips[0], MOTION)]
+    work = plan(videos[:1], features=[COLOUR, MOTION], clips=clips, vectors=vectors)
+    assert (work.decode, work.measure) == ([], clips[1:])
+
+
+def test_a_quarantined_video_is_left_alone_and_counted(videos):
+    row = quarantine_row(
+        video_id=videos[0].video_id,
+        uri="v",
+        stage="decode",
+        error_class="Crash",
+        message="",
+        recipe_id=RECIPE.recipe_id,
+    )
+    work = plan(videos, quarantined=[row["quarantine_id"]])
+    assert [row["uri"] for row in work.decode] == ["w"]
+    assert work.quarantined == 1
+
+
+def test_a_video_that_failed_under_another_recipe_is_tried(videos):
+    row = quarantine_row(
+        video_id=videos[0].video_id,
+        uri="v",
+        stage="decode",
+        error_class="Crash",
+        message="",
+        recipe_id="another",
+    )
+    work = plan(videos, quarantined=[row["quarantine_id"]])
+    assert (len(work.decode), work.quarantined) == (2, 0)
+
+
+def test_without_views_the_clips_themselves_are_enough(videos):
+    clips = [clip for clip in clips_of(videos[0]) if clip.view == 0]
+    assert plan(videos[:1], clips=clips, all_views=False).decode == []
