@@ -34,6 +34,7 @@ from typing import Any
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
+from videoproc import version
 from videoproc.types import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -296,7 +297,11 @@ def submission(
         if not config.is_file():
             raise UserError(f"there is no config file {str(config)!r}")
         command += ["--config", str(config)]
-    env_vars = {"VIDEOPROC_WORKSPACE": str(workspace), "VIDEOPROC_BASE_DIR": str(base_dir)}
+    env_vars = {
+        "VIDEOPROC_WORKSPACE": str(workspace),
+        "VIDEOPROC_BASE_DIR": str(base_dir),
+        version.SUBMITTED: version.code_version(),
+    }
     if uri := environ.get("MLFLOW_TRACKING_URI"):
         env_vars["MLFLOW_TRACKING_URI"] = uri
     return Submission(

@@ -47,7 +47,7 @@ class EvaluateConfig:
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
-    """Measure a trained model on a split of a dataset: every clip once, with intervals by source."""
+    """Measure a trained model on a split: every clip once, with intervals by source."""
     dataset, workspace = Dataset(folder=cli.absolute(config.data)), cli.workspace()
     trained = runlog.open_run(config.run, workspace=workspace)
     world = World.current()

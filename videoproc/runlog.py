@@ -6,13 +6,10 @@ A dataset has two experiments: `<dataset>` holds what is compared (train and eva
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import json
 import logging
 import os
-import re
-import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -32,6 +29,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from videoproc.types import UserError
+from videoproc.version import code_version
 
 MODEL_TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 LIBRARIES = ("ray", "torch", "av", "pyarrow", "deltalake", "mlflow", "numpy")
@@ -216,7 +214,7 @@ def _fluent(uri: str) -> Iterator[None]:
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None unsets it
 
 
 def _create(
@@ -274,23 +272,6 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
-
-
-@functools.cache
-def code_version() -> str:
-    """The commit that runs, `-dirty` where files differ from it; else the package's version."""
-    folder = Path(__file__).parent
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return _version("videoproc")
-    return described.stdout.strip() or _version("videoproc")
 
 
 def _version(library: str) -> str:

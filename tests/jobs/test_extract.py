@@ -7,9 +7,9 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import cli, extract as extract_job
+from pipelines import cli
+from pipelines import extract as extract_job
 from pipelines.extract import ExtractConfig, extract
-from pipelines.index import IndexConfig, index
 from videoproc.augment import Augmentation
 from videoproc.media import Sampling, Size
 from videoproc.tables import Dataset
@@ -18,21 +18,19 @@ SMALL = {"sampling": Sampling(num_frames=4), "size": Size(height=16, width=16)}
 
 
 @pytest.fixture
-def data(videos, tmp_path):
+def data(videos, tmp_path, make_manifest):
     """A dataset of the six good videos, not yet extracted."""
-    folder = tmp_path / "data"
-    index(IndexConfig(source=str(videos), data=str(folder), processes=2))
-    return folder
+    make_manifest(videos, tmp_path / "data")
+    return tmp_path / "data"
 
 
 @pytest.fixture
-def flawed(videos, tmp_path, write_undecodable):
+def flawed(videos, tmp_path, write_undecodable, make_manifest):
     """The same with two more that have a header and cannot be decoded."""
     for seed in (7, 8):
         write_undecodable(videos / "walk" / f"bad{seed}.mp4", seed)
-    folder = tmp_path / "flawed"
-    index(IndexConfig(source=str(videos), data=str(folder), processes=2))
-    return folder
+    make_manifest(videos, tmp_path / "flawed")
+    return tmp_path / "flawed"
 
 
 def run_extract(data, **options):
@@ -70,10 +68,10 @@ def test_a_second_run_decodes_nothing_and_says_so(data, videos, capsys):
     assert "nothing to decode: all 6 clips are in already" in capsys.readouterr().out
 
 
-def test_only_a_new_video_is_decoded(data, videos, write_small):
+def test_only_a_new_video_is_decoded(data, videos, write_small, make_manifest):
     run_extract(data)
     write_small(videos / "walk" / "new.mp4", 9)
-    index(IndexConfig(source=str(videos), data=str(data), processes=2))
+    make_manifest(videos, data)
     for path in videos.rglob("?.mp4"):
         path.unlink()
     assert len(clip_ids(run_extract(data))) == 7
@@ -116,15 +114,17 @@ def test_a_video_that_cannot_be_decoded_costs_itself_only(flawed):
     assert all(row["error_class"] and row["message"] for row in rows)
 
 
-def test_a_corpus_of_bad_videos_alone_ends_in_quarantine(tmp_path, write_undecodable):
+def test_a_corpus_of_bad_videos_alone_ends_in_quarantine(
+    tmp_path, write_undecodable, make_manifest
+):
     for seed in range(3):
         write_undecodable(tmp_path / "bad" / f"{seed}.mp4", seed)
-    index(IndexConfig(source=str(tmp_path / "bad"), data=str(tmp_path / "data"), processes=2))
+    make_manifest(tmp_path / "bad", tmp_path / "data")
     dataset = run_extract(tmp_path / "data", max_failed_share=1.0)
     assert (dataset.clips.read().num_rows, dataset.quarantine.read().num_rows) == (0, 3)
 
 
-def test_quarantined_videos_are_left_alone_the_next_time(flawed, videos, write_small, capsys):
+def test_quarantined_videos_are_left_alone_the_next_time(flawed, capsys):
     run_extract(flawed, max_failed_share=0.3)
     capsys.readouterr()
     dataset = run_extract(flawed, max_failed_share=0.3)

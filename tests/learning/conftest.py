@@ -61,9 +61,9 @@ def store_clips(dataset: Dataset, videos: list[Video], recipe: Recipe) -> None:
             "pts_s": [i / 24 for i in range(shape[0])],
             "shape": list(shape),
             "dtype": "uint8",
-            "frames": (
-                rng.integers(0, 120, shape, np.uint8) + 60 * LABELS.index(str(video.label))
-            ).astype(np.uint8).tobytes(),
+            "frames": (rng.integers(0, 120, shape, np.uint8) + 60 * LABELS.index(str(video.label)))
+            .astype(np.uint8)
+            .tobytes(),
         }
         for video in videos
         for clip in recipe.clips_of(video)

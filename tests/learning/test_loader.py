@@ -126,9 +126,7 @@ def test_the_reading_thread_ends_with_the_epoch(samples: list[Sample]) -> None:
 
 
 def test_the_reading_thread_ends_when_the_consumer_stops_early(samples: list[Sample]) -> None:
-    source = batches(
-        samples, make_batch=positions, order=np.arange(53), batch_size=2, device=CPU
-    )
+    source = batches(samples, make_batch=positions, order=np.arange(53), batch_size=2, device=CPU)
     next(source)
     assert len(reading_threads()) == 1
     source.close()  # type: ignore[attr-defined]

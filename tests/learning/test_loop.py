@@ -77,9 +77,7 @@ def test_a_resumed_run_ends_exactly_as_the_uninterrupted_one(
         interrupted.fit()
     resumed = make_trainer("stopped", dropout=0.5, checkpoint_every_steps=2)
     resumed.fit()
-    torch.testing.assert_close(
-        resumed.model.state_dict(), whole.model.state_dict(), rtol=0, atol=0
-    )
+    torch.testing.assert_close(resumed.model.state_dict(), whole.model.state_dict(), rtol=0, atol=0)
     for ours, theirs in zip(resumed.position.history, whole.position.history, strict=True):
         assert ours["train/loss"] == pytest.approx(theirs["train/loss"], rel=1e-12)
         assert ours["val/loss"] == theirs["val/loss"]

@@ -57,9 +57,7 @@ def work(card: Card, samples: list[Sample], folder: Path) -> Work:
         gathered=world.gather(f"of rank {world.rank}"),
         trained={n: train(n, card, samples, folder, world, task) for n in SIZES},
         scored={
-            num: score(
-                model, samples[:num], task=task, spec=card.spec, batch_size=4, world=world
-            )
+            num: score(model, samples[:num], task=task, spec=card.spec, batch_size=4, world=world)
             for num in (1, 4, 9, 53)
         },
     )

@@ -20,9 +20,7 @@ def in_workers(
     torch.multiprocessing.spawn(
         _work, args=(job, arguments, num_workers, folder), nprocs=num_workers
     )
-    return [
-        torch.load(folder / f"rank-{rank}", weights_only=False) for rank in range(num_workers)
-    ]
+    return [torch.load(folder / f"rank-{rank}", weights_only=False) for rank in range(num_workers)]
 
 
 def _work(

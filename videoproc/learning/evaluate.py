@@ -46,8 +46,8 @@ def score(
     ):
         outputs = task.loss.forward(model, batch.arrays)
         values = task.metrics.scores(outputs, batch.arrays)
-        values = {name: value.cpu().numpy() for name, value in values.items()}
-        parts.append(values | {LOSS: task.loss.loss_b(outputs, batch.arrays).cpu().numpy()})
+        values |= {LOSS: task.loss.loss_b(outputs, batch.arrays)}
+        parts.append({name: value.cpu().numpy() for name, value in values.items()})
     scores = _in_order(world.gather((order, parts)), num_samples=len(samples))
     return scores, scores.pop(LOSS).astype(np.float64)
 

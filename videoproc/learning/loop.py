@@ -154,7 +154,7 @@ class Trainer:
         )
         summary = self.task.metrics.summarise(scores, self.card.spec)
         return {"val/loss": float(losses.mean())} | {
-            # Numbers of single classes wait for `evaluate`: an epoch's page should be read at a look.
+            # Numbers of single classes wait for `evaluate`: an epoch is read at a look.
             f"val/{name}": value
             for name, value in summary.items()
             if "/" not in name

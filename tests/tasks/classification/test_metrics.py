@@ -51,7 +51,9 @@ def test_macro_means_are_scikit_learns(
     scores = make_scores(num=num)
     summary = metrics.summarise(scores, spec)
     names = ("precision_macro", "recall_macro", "f1_macro")
-    np.testing.assert_allclose([summary[name] for name in names], reference(scores, average="macro"))
+    np.testing.assert_allclose(
+        [summary[name] for name in names], reference(scores, average="macro")
+    )
 
 
 def test_accuracy_is_scikit_learns(make_scores: MakeScores, spec: dict[str, list[str]]) -> None:
