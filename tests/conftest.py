@@ -1,4 +1,4 @@
-"""What every test may ask for: a workspace of its own, real data, a small dataset, a Ray cluster."""
+"""What every test may ask for: a workspace of its own, real data, a small dataset, a cluster."""
 
 from __future__ import annotations
 
@@ -97,8 +97,6 @@ def ray_cluster() -> Iterator[None]:
 
     from videoproc.runtime import session
 
-    ray.init(
-        num_cpus=3, include_dashboard=False, object_store_memory=session.OBJECT_STORE_BYTES
-    )
+    ray.init(num_cpus=3, include_dashboard=False, object_store_memory=session.OBJECT_STORE_BYTES)
     yield
     ray.shutdown()

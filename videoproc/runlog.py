@@ -104,10 +104,11 @@ class Run:
         by_step = {m.step: m.value for m in sorted(found, key=lambda m: m.timestamp)}
         return sorted(by_step.items())
 
-    def read_text(self, name: str) -> str:
-        """The content of a text artifact."""
+    def read_json(self, name: str) -> Any:
+        """What `log_json` has put into an artifact."""
         with tempfile.TemporaryDirectory() as folder:
-            return Path(self.client.download_artifacts(self.run_id, name, folder)).read_text()
+            path = Path(self.client.download_artifacts(self.run_id, name, folder))
+            return json.loads(path.read_text())
 
     @property
     def duration_s(self) -> float:

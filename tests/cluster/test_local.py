@@ -148,7 +148,9 @@ def test_a_submitted_command_is_quoted_and_its_config_absolute(tmp_path: Path) -
     ]
 
 
-def test_a_submitted_job_knows_the_workspace_the_callers_folder_the_code_and_mlflow(tmp_path: Path) -> None:
+def test_a_submitted_job_knows_the_workspace_the_callers_folder_the_code_and_mlflow(
+    tmp_path: Path,
+) -> None:
     environ = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000", "AWS_SECRET_ACCESS_KEY": "s"}
     assert submit([], base_dir=tmp_path, environ=environ).runtime_env["env_vars"] == {
         "VIDEOPROC_WORKSPACE": "/data/workspace",

@@ -1,19 +1,133 @@
-"""One small training for all tests of jobs that need a trained model."""
+"""A few small videos as a dataset, jobs run as the command line runs them, tables to compare,
+and one small training for all tests of jobs that need a trained model."""
 
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipelines.train import TrainConfig, train
 from videoproc import runlog
+from videoproc.corpus import manifest
+from videoproc.corpus.layouts import LAYOUTS
+from videoproc.corpus.splits import SplitConfig
 from videoproc.learning.loop import LoopConfig
 from videoproc.learning.optim import OptimConfig
+from videoproc.media import write_video
+from videoproc.tables import Dataset
+from videoproc.types import Row
+
+
+def _frames(seed: int, count: int) -> Iterator[np.ndarray]:
+    texture = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    texture = texture.repeat(6, axis=0).repeat(6, axis=1)
+    for i in range(count):
+        yield np.roll(texture, i, axis=1)
+
+
+@pytest.fixture(scope="session")
+def _empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    runlog.find_run(data=Path("none"), workspace=folder, tags={})
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def _store(workspace: Path, _empty_store: Path) -> None:
+    """Each test begins with an empty MLflow store: a copy, since MLflow takes 2 s to make one."""
+    workspace.mkdir()
+    shutil.copy(_empty_store, workspace)
+
+
+@pytest.fixture(scope="session")
+def write_small() -> Callable[..., Path]:
+    """Writes a video of 24 frames at 48x48 whose content depends on `seed`."""
+
+    def write(path: Path, seed: int) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, _frames(seed, 24), fps=12)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_undecodable(write_small: Callable[..., Path]) -> Callable[..., Path]:
+    """Writes a video whose header and first picture are whole, and whose later ones are zeros."""
+
+    def write(path: Path, seed: int) -> Path:
+        content = bytearray(write_small(path, seed).read_bytes())
+        start = (content.index(b"mdat") + len(content)) // 2
+        content[start:] = bytes(len(content) - start)
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def videos(tmp_path: Path, write_small: Callable[..., Path]) -> Path:
+    """A corpus of six good videos of two classes."""
+    folder = tmp_path / "videos"
+    for i in range(6):
+        write_small(folder / ("walk", "run")[i % 2] / f"{i}.mp4", i)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_manifest() -> Callable[[Path, Path], None]:
+    """Writes the manifest of a folder of videos, as `index` does, without a run in MLflow."""
+
+    def make(source: Path, data: Path) -> None:
+        built = manifest.build(LAYOUTS["folder"](source), split=SplitConfig(), workers=2)
+        Dataset(folder=data).manifest.replace(manifest.to_table(built.videos))
+
+    return make
+
+
+@pytest.fixture
+def run_job(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs a job's command line in this process; its exit code, output and errors."""
+    from pipelines import cli
+
+    def run(module: ModuleType, *arguments: str) -> tuple[int, str, str]:
+        name = module.__name__.rpartition(".")[2]
+        job = module.run if hasattr(module, "run") else getattr(module, name)
+        config_class = getattr(module, f"{name.capitalize()}Config")
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        code = 0
+        try:
+            cli.main(job, config_class)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def rows_of() -> Callable[[Path], dict[str, list[Row]]]:
+    """All clips and features of a dataset, each in the order of its key."""
+
+    def rows(data: Path) -> dict[str, list[Row]]:
+        dataset = Dataset(folder=data)
+        return {
+            name: table.read().sort_by([(column, "ascending") for column in table.key]).to_pylist()
+            for name, table in (("clips", dataset.clips), ("features", dataset.features))
+        }
+
+    return rows
+
 
 TINY = {"channels": [4, 8], "features": 8, "hidden": 8, "dropout": 0.0}
 EPOCHS = 3
@@ -53,13 +167,13 @@ def _trained(
     _extracted: Path,
     ray_cluster: None,  # noqa: ARG001 - must run while the training does
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Trained]:
+) -> Trained:
     folder = tmp_path_factory.mktemp("trained")
     data = Path(shutil.copytree(_extracted, folder / "data"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIDEOPROC_WORKSPACE", str(folder / "workspace"))
         run_id = train(tiny_config(data))
-    yield Trained(data=data, workspace=folder / "workspace", run_id=run_id)
+    return Trained(data=data, workspace=folder / "workspace", run_id=run_id)
 
 
 @pytest.fixture

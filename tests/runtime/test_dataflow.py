@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from functools import partial
+from operator import methodcaller
+
 import pytest
 
 from videoproc.runtime.dataflow import ModelStage, Named, run, timed
@@ -43,7 +45,7 @@ def sum_sink():
         columns = [
             "n",
             "k",
-            *(name for name in ("square", "doubled") if name in batch.schema.names),
+            *(name for name in ("square", "renamed") if name in batch.schema.names),
         ]
         rows = batch.select(columns).to_pylist()
         return pa.table({"rows": [str(sorted(map(str, rows)))], "count": [len(rows)]})
@@ -63,18 +65,12 @@ def test_every_row_goes_through_every_step_once(inline):
     assert collected(inline=inline) == sorted(map(str, expected))
 
 
-def test_a_model_is_made_once_an_actor_and_sees_batches_of_its_size(inline):
-    def make():
-        def model(batch):
-            assert 0 < batch.num_rows <= 16 or inline
-            doubled = pa.array([2 * n for n in batch["n"].to_pylist()])
-            return batch.append_column("doubled", doubled)
-
-        return model
-
+def test_a_model_takes_what_the_steps_made_and_the_sink_what_the_model_made(inline):
+    # The model of this test gives a column another name.
+    make = partial(methodcaller, "rename_columns", {"square": "renamed"})
     rows = collected(inline=inline, model=ModelStage(make=make, batch_size=16))
     assert len(rows) == 900
-    assert all(2 * row["n"] == row["doubled"] for row in map(eval, rows))
+    assert all(row["renamed"] == row["n"] ** 2 for row in map(eval, rows))
 
 
 def test_a_bug_in_a_step_ends_the_run(inline):
