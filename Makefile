@@ -45,21 +45,21 @@ types: $(READY) ## check types
 
 .PHONY: train-distributed
 train-distributed: $(READY) ## train on RAY_ADDRESS, the node of cluster-up, or a node of its own (DATA= MODEL= WORKERS= ARGS=)
-	@[ -n "$$RAY_ADDRESS" ] || eval "$$($(PY) -m cluster.local env 2>/dev/null)"; \
+	@[ -n "$$RAY_ADDRESS" ] || eval "$$($(PY) -m cluster env 2>/dev/null)"; \
 	$(PY) -m pipelines.train --data $(DATA) --model $(MODEL) --workers $(WORKERS) $(ARGS)
 
 .PHONY: cluster-up
 cluster-up: $(READY) ## start a Ray node on this machine (ARGS="--cpus 4")
-	@$(PY) -m cluster.local up $(ARGS)
+	@$(PY) -m cluster up $(ARGS)
 
 .PHONY: cluster-down
 cluster-down: $(READY) ## end that node and the jobs on it
-	@$(PY) -m cluster.local down
+	@$(PY) -m cluster down
 
 .PHONY: submit
 submit: $(READY) ## run a job on the cluster (JOB=nightly CONFIG=nightly.yaml ARGS="--data DIR")
 	@[ -n "$(JOB)" ] || { echo 'which job? make submit JOB=nightly [CONFIG=nightly.yaml] [ARGS="--data DIR"]' >&2; exit 2; }
-	@$(PY) -m cluster.local submit $(JOB) $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
+	@$(PY) -m cluster submit $(JOB) $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
 
 .PHONY: mlflow
 mlflow: $(READY) ## show the runs at http://127.0.0.1:5000 (PORT=)

@@ -1,7 +1,4 @@
-"""One Ray node on this machine, and jobs submitted to it or to a cluster elsewhere.
-
-    python -m cluster.local up [--cpus N] | down | status | env
-    python -m cluster.local submit JOB [--config FILE] [the job's own flags]
+"""One Ray node on this machine.
 
 A node belongs to a workspace (`VIDEOPROC_WORKSPACE`, else ./workspace): its token, state and log
 are in <workspace>/cluster, and each process that it starts, jobs and their children included,
@@ -10,13 +7,9 @@ carries the workspace in its environment. That mark is how `down` finds what it 
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
-import logging
 import os
 import secrets
-import shlex
 import shutil
 import socket
 import subprocess
@@ -25,25 +18,19 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from ray.exceptions import AuthenticationError
-from ray.job_submission import JobStatus, JobSubmissionClient
+import psutil
 
-from videoproc import version
 from videoproc.types import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = "VIDEOPROC_CLUSTER"
 READY_TIMEOUT_S = 120.0  # 8 s on four idle cores; a loaded CI machine is many times slower
 GRACE_S = 10.0  # from SIGTERM to SIGKILL
-# Only the code is sent to a cluster: a data folder in the checkout would be hashed and sent too.
-# "/??*" is every name in the root; "/*" would match the root itself, and nothing would be sent.
-NOT_UPLOADED = ["/??*", "!/pipelines", "!/pipelines/**", "!/videoproc", "!/videoproc/**"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,23 +42,6 @@ class Node:
     dashboard_url: str
     python: str
     temp_dir: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """Where a job goes: the job server, the interpreter there, and how to be let in."""
-
-    address: str
-    python: str
-    headers: dict[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Submission:
-    """What `ray job submit` would be given: a shell line and a runtime environment."""
-
-    entrypoint: str
-    runtime_env: dict[str, Any]
 
 
 def find_workspace() -> Path:
@@ -87,10 +57,8 @@ def find_node(workspace: Path) -> Node | None:
     return node if node.pid in {process.pid for process in processes_of(workspace)} else None
 
 
-def processes_of(workspace: Path) -> list[Any]:
+def processes_of(workspace: Path) -> list[psutil.Process]:
     """Every process that the workspace's node has started, directly or not."""
-    import psutil  # Ray carries its own copy, on the path since `import ray`
-
     return [
         process
         for process in psutil.process_iter(["environ"])
@@ -203,8 +171,6 @@ def answers(url: str, token: Path) -> bool:
 
 def stop_node(workspace: Path) -> int:
     """End what the workspace's node started, and only that; return how many processes it was."""
-    import psutil
-
     found = processes_of(workspace)
     for process in found:
         with suppress(psutil.NoSuchProcess):
@@ -254,100 +220,6 @@ def free_port(preferred: int) -> int:
     raise UserError(f"ports {preferred} to {preferred + 99} are all taken; free one of them")
 
 
-def find_target(workspace: Path, environ: Mapping[str, str]) -> Target:
-    """The cluster that the environment names, else the workspace's own node."""
-    address = environ.get("RAY_API_SERVER_ADDRESS") or environ.get("RAY_ADDRESS", "")
-    if address.startswith(("http://", "https://")):
-        python = environ.get("VIDEOPROC_CLUSTER_PYTHON", "python")
-        return Target(address=address, python=python, headers={})  # Ray's client reads RAY_AUTH_*
-    node = find_node(workspace)
-    if node is None:
-        raise UserError(f"no cluster is up for {workspace}: start one with `make cluster-up`")
-    headers = auth_headers(workspace / "cluster" / "token")
-    return Target(address=node.dashboard_url, python=node.python, headers=headers)
-
-
-def find_jobs() -> list[str]:
-    """The modules in pipelines/ that can be run."""
-    files = sorted((ROOT / "pipelines").glob("*.py"))
-    return [file.stem for file in files if '__name__ == "__main__"' in file.read_text()]
-
-
-def require_job(job: str) -> None:
-    if job not in find_jobs():
-        raise UserError(f"there is no job {job!r}; the jobs are: {', '.join(find_jobs())}")
-
-
-def submission(
-    job: str,
-    arguments: Sequence[str],
-    *,
-    python: str,
-    workspace: Path,
-    base_dir: Path,
-    environ: Mapping[str, str],
-) -> Submission:
-    """How `python -m pipelines.JOB arguments`, said in `base_dir`, reads on a cluster."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", type=Path)
-    known, flags = parser.parse_known_args(arguments)
-    command = [python, "-m", f"pipelines.{job}"]
-    if known.config:
-        config = base_dir / known.config
-        if not config.is_file():
-            raise UserError(f"there is no config file {str(config)!r}")
-        command += ["--config", str(config)]
-    env_vars = {
-        "VIDEOPROC_WORKSPACE": str(workspace),
-        "VIDEOPROC_BASE_DIR": str(base_dir),
-        version.SUBMITTED: version.code_version(),
-    }
-    if uri := environ.get("MLFLOW_TRACKING_URI"):
-        env_vars["MLFLOW_TRACKING_URI"] = uri
-    return Submission(
-        entrypoint=shlex.join([*command, *flags]),
-        runtime_env={
-            "working_dir": str(ROOT),
-            "excludes": NOT_UPLOADED,
-            "env_vars": env_vars,
-        },
-    )
-
-
-def run_job(target: Target, job: Submission) -> int:
-    """Submit, show the job's log as it comes, and return the job's own exit code."""
-    logging.disable(logging.WARNING)  # Ray's client writes five lines about the upload
-    try:
-        client = JobSubmissionClient(target.address, headers=target.headers)
-    except ConnectionError as error:
-        raise UserError(f"no job server answers at {target.address}") from error
-    except AuthenticationError as error:
-        raise UserError(
-            f"{target.address} refuses the token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
-        ) from error
-    job_id = client.submit_job(entrypoint=job.entrypoint, runtime_env=job.runtime_env)
-    print(f"{job_id} submitted to {target.address}", flush=True)
-    try:
-        asyncio.run(show_log(client, job_id))
-    except KeyboardInterrupt:
-        print(f"\n{job_id} goes on; its log, and its end: `ray job logs|stop {job_id}`")
-        return 130
-    info = client.get_job_info(job_id)
-    if info.status == JobStatus.SUCCEEDED:
-        print(f"{job_id} succeeded")
-        return 0
-    if info.driver_exit_code is None:  # stopped, or it never started
-        print(f"{job_id} {info.status.lower()}: {info.message}", file=sys.stderr)
-        return 1
-    print(f"{job_id} failed with exit code {info.driver_exit_code}", file=sys.stderr)
-    return info.driver_exit_code
-
-
-async def show_log(client: JobSubmissionClient, job_id: str) -> None:
-    async for text in client.tail_job_logs(job_id):
-        print(text, end="", flush=True)
-
-
 def up(workspace: Path, *, cpus: int | None) -> None:
     node = find_node(workspace)
     if node is not None:
@@ -362,7 +234,7 @@ def up(workspace: Path, *, cpus: int | None) -> None:
         raise UserError("\n".join([str(error), f"the end of {log}:", *tail])) from error
     print(f"up in {time.monotonic() - started:.0f} s: {describe(node)}")
     print("submit a job:  make submit JOB=nightly CONFIG=nightly.yaml")
-    print('use it here:   eval "$(python -m cluster.local env)"')
+    print('use it here:   eval "$(python -m cluster env)"')
 
 
 def describe(node: Node) -> str:
@@ -380,53 +252,3 @@ def environment(workspace: Path) -> dict[str, str]:
         "VIDEOPROC_CLUSTER_PYTHON": node.python,
         **auth_environment(workspace / "cluster" / "token"),
     }
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m cluster.local", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up").add_argument("--cpus", type=int, help="instead of all that there are")
-    for name in ("down", "status", "env"):
-        commands.add_parser(name)
-    submit = commands.add_parser("submit")
-    submit.add_argument("job")
-    submit.add_argument("arguments", nargs=argparse.REMAINDER)
-    return parser.parse_args(arguments)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    options, workspace = parse(arguments), find_workspace()
-    try:
-        match options.command:
-            case "up":
-                up(workspace, cpus=options.cpus)
-            case "down":
-                print(f"ended {stop_node(workspace)} processes of {workspace}")
-            case "status":
-                node = find_node(workspace)
-                print(describe(node) if node else f"no cluster is up for {workspace}")
-                return 0 if node else 1
-            case "env":
-                for name, value in environment(workspace).items():
-                    print(f"export {name}={shlex.quote(value)}")
-            case "submit":
-                require_job(options.job)
-                target = find_target(workspace, os.environ)
-                job = submission(
-                    options.job,
-                    options.arguments,
-                    python=target.python,
-                    workspace=workspace,
-                    base_dir=Path.cwd(),
-                    environ=os.environ,
-                )
-                return run_job(target, job)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

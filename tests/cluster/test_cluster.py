@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from cluster import local
+from cluster import submit as submit_module
 from videoproc.types import UserError
 from videoproc.version import code_version
 
@@ -69,7 +70,7 @@ class Checkout:
     workspace: Path
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "cluster.local", *words]
+        return [sys.executable, "-m", "cluster", *words]
 
     def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         foreign = ("RAY_", "VIDEOPROC_", "MLFLOW_")
@@ -98,7 +99,8 @@ def make_checkout(folder: Path) -> Checkout:
     shutil.copytree(local.ROOT / "cluster", root / "cluster")
     (root / "videoproc").mkdir()
     (root / "videoproc" / "__init__.py").touch()
-    shutil.copy(local.ROOT / "videoproc" / "types.py", root / "videoproc")
+    for name in ("types.py", "version.py"):
+        shutil.copy(local.ROOT / "videoproc" / name, root / "videoproc")
     (root / "pipelines").mkdir()
     (root / "pipelines" / "__init__.py").touch()
     (root / "pipelines" / "shared.py").write_text("HELPER = 1\n")
@@ -127,8 +129,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 def submit(
     arguments: list[str], *, base_dir: Path, environ: dict[str, str] | None = None
-) -> local.Submission:
-    return local.submission(
+) -> submit_module.Submission:
+    return submit_module.submission(
         "index",
         arguments,
         python="/venv/bin/python",
@@ -167,7 +169,7 @@ def test_a_missing_config_file_is_named(tmp_path: Path) -> None:
 
 def test_a_cluster_that_the_environment_names_comes_first(tmp_path: Path) -> None:
     environ = {"RAY_ADDRESS": "http://head:8265", "VIDEOPROC_CLUSTER_PYTHON": "/opt/python"}
-    target = local.find_target(tmp_path, environ)
+    target = submit_module.find_target(tmp_path, environ)
     assert (target.address, target.python) == ("http://head:8265", "/opt/python")
 
 

@@ -1,0 +1,67 @@
+"""
+python -m cluster up [--cpus N] | down | status | env
+python -m cluster submit JOB [--config FILE] [the job's own flags]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster.local import describe, environment, find_node, find_workspace, stop_node, up
+from cluster.submit import find_target, require_job, run_job, submission
+from videoproc.types import UserError
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up").add_argument("--cpus", type=int, help="instead of all that there are")
+    for name in ("down", "status", "env"):
+        commands.add_parser(name)
+    submit = commands.add_parser("submit")
+    submit.add_argument("job")
+    submit.add_argument("arguments", nargs=argparse.REMAINDER)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options, workspace = parse(arguments), find_workspace()
+    try:
+        match options.command:
+            case "up":
+                up(workspace, cpus=options.cpus)
+            case "down":
+                print(f"ended {stop_node(workspace)} processes of {workspace}")
+            case "status":
+                node = find_node(workspace)
+                print(describe(node) if node else f"no cluster is up for {workspace}")
+                return 0 if node else 1
+            case "env":
+                for name, value in environment(workspace).items():
+                    print(f"export {name}={shlex.quote(value)}")
+            case "submit":
+                require_job(options.job)
+                target = find_target(workspace, os.environ)
+                job = submission(
+                    options.job,
+                    options.arguments,
+                    python=target.python,
+                    workspace=workspace,
+                    base_dir=Path.cwd(),
+                    environ=os.environ,
+                )
+                return run_job(target, job)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
