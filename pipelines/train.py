@@ -106,7 +106,8 @@ def train(config: TrainConfig) -> str:
             f"validate, {config.workers} worker(s), run {run.run_id}",
         )
         folder = workspace / "runs" / run.run_id
-        _fit(config, prepared, run, folder, workspace)
+        if not checkpoint.last_position(folder).finished:
+            _fit(config, prepared, run, folder, workspace)
         _log_missed(run, folder)
         best = checkpoint.best(folder)
         run.log_folder(best, "checkpoint")
@@ -197,7 +198,7 @@ def _check_same(run: runlog.Run, prepared: Prepared) -> None:
 def _log_missed(run: runlog.Run, folder: Path) -> None:
     """Metrics that a killed driver had not taken when its workers wrote the checkpoint."""
     known = {step for step, _ in run.history("train/loss")}
-    for epoch, metrics in enumerate(checkpoint.history(folder)):
+    for epoch, metrics in enumerate(checkpoint.last_position(folder).history):
         if epoch not in known:
             run.log_metrics(metrics, step=epoch)
 

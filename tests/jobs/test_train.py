@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -17,6 +17,7 @@ from pipelines import cli
 from pipelines.train import TrainConfig, prepare, train
 from videoproc import runlog
 from videoproc.learning import checkpoint
+from videoproc.learning.checkpoint import Position
 from videoproc.learning.loop import LoopConfig
 from videoproc.learning.optim import OptimConfig
 from videoproc.tables import Dataset
@@ -61,7 +62,7 @@ def test_a_finished_run_holds_the_metrics_of_every_epoch(trained) -> None:
 def test_the_logged_metrics_are_those_that_the_workers_checkpointed(trained) -> None:
     folder = trained.workspace / "runs" / trained.run_id
     logged = [value for _, value in trained.run.history("val/loss")]
-    assert logged == [metrics["val/loss"] for metrics in checkpoint.history(folder)]
+    assert logged == [metrics["val/loss"] for metrics in checkpoint.last_position(folder).history]
 
 
 def test_the_runs_checkpoint_is_the_best_one(trained) -> None:
@@ -103,24 +104,32 @@ def test_resuming_a_finished_run_adds_no_epoch(
     assert "epoch" not in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("ray_is_not_asked")
 def test_metrics_that_a_killed_driver_missed_come_in_when_it_resumes(
-    trained, make_config: MakeConfig
+    extracted: Path, workspace: Path, make_config: MakeConfig
 ) -> None:
-    folder = trained.workspace / "runs" / trained.run_id
-    last = folder / f"step-{max(int(p.name[5:]) for p in folder.iterdir()):08d}"
-    written = (last / "position.json").read_text()
-    position, known = json.loads(written), trained.run.history("train/loss")
-    position["history"].append(position["history"][-1] | {"train/loss": 0.125})
-    (last / "position.json").write_text(json.dumps(position))
-    try:
-        train(make_config(trained.data, resume=trained.run_id))
-    finally:
-        (last / "position.json").write_text(written)
-    assert trained.run.history("train/loss") == [*known, (3, 0.125)]
+    config = make_config(extracted)
+    prepared = prepare(config)
+    with runlog.job_run("train", data=extracted, workspace=workspace, config={}) as run:
+        run.set_tags({"training_key": prepared.training_key})
+        run.log_metrics({"train/loss": 2.0}, step=0)
+    model = prepared.card.build()
+    checkpoint.save(
+        workspace / "runs" / run.run_id,
+        model=model,
+        optimiser=torch.optim.AdamW(model.parameters()),
+        card=prepared.card,
+        position=Position(
+            step=9, finished=True, history=[{"train/loss": 2.0}, {"train/loss": 1.0}]
+        ),
+    )
+    train(replace(config, resume=run.run_id))
+    assert run.history("train/loss") == [(0, 2.0), (1, 1.0)]
 
 
+@pytest.mark.usefixtures("ray_cluster")
 def test_early_stopping_ends_the_job(
-    extracted: Path, workspace: Path, ray_cluster: None, make_config: MakeConfig
+    extracted: Path, workspace: Path, make_config: MakeConfig
 ) -> None:
     rough = {"epochs": 40, "patience": 1, "optim": OptimConfig(learning_rate=1.0)}
     run = runlog.open_run(train(make_config(extracted, loop=rough)), workspace=workspace)
@@ -225,8 +234,9 @@ def test_wrong_worker_settings_are_named(settings: dict, complaint: str) -> None
         TrainConfig(data="d", model="cnn", loop=LoopConfig(), **settings)
 
 
+@pytest.mark.usefixtures("ray_cluster")
 def test_more_workers_than_the_cluster_has_cores_are_refused(
-    extracted: Path, ray_cluster: None, make_config: MakeConfig
+    extracted: Path, make_config: MakeConfig
 ) -> None:
     with pytest.raises(UserError, match="workers is 99 with 1 cores each, the cluster has 3"):
         train(make_config(extracted, workers=99))

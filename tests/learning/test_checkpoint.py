@@ -158,4 +158,4 @@ def test_the_metrics_of_past_epochs_stand_in_the_last_checkpoint(
 ) -> None:
     save(tmp_path, make_card(), step=1, history=[{"val/loss": 2.0}])
     save(tmp_path, make_card(), step=2, history=[{"val/loss": 2.0}, {"val/loss": 1.0}])
-    assert checkpoint.history(tmp_path) == [{"val/loss": 2.0}, {"val/loss": 1.0}]
+    assert checkpoint.last_position(tmp_path).history == [{"val/loss": 2.0}, {"val/loss": 1.0}]

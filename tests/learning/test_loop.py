@@ -48,7 +48,7 @@ def test_metrics_are_reported_once_an_epoch_and_stand_in_the_checkpoint(
     trainer = make_trainer(epochs=3, reported=reported)
     trainer.fit()
     assert [epoch for _, epoch in reported] == [0, 1, 2]
-    assert [metrics for metrics, _ in reported] == checkpoint.history(trainer.folder)
+    assert [metrics for metrics, _ in reported] == checkpoint.last_position(trainer.folder).history
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(

@@ -118,10 +118,10 @@ def best(folder: Path) -> Path:
     return folder / _name(steps[-1] if position.best_step is None else position.best_step)
 
 
-def history(folder: Path) -> list[dict[str, float]]:
-    """The metrics of each epoch up to the last checkpoint."""
+def last_position(folder: Path) -> Position:
+    """Where training stands by the last checkpoint; without one, at the beginning."""
     steps = _steps(folder)
-    return read_position(folder / _name(steps[-1])).history if steps else []
+    return read_position(folder / _name(steps[-1])) if steps else Position()
 
 
 def load(path: Path, *, device: torch.device) -> tuple[nn.Module, Card]:

@@ -105,22 +105,22 @@ def _run_ray(
         dataset = dataset.flat_map(timed(named), num_cpus=1)
     if model:
         dataset = dataset.map_batches(
-            _actor(model.make) if model.num_gpus else _built_once(model.make),
+            _actor(model.make) if model.num_gpus else _built_once(model.make, model.batch_size),
             batch_format="pyarrow",
-            batch_size=model.batch_size,
+            batch_size=model.batch_size if model.num_gpus else None,
             num_cpus=1,
             num_gpus=model.num_gpus,
             compute=ActorPoolStrategy(min_size=1, max_size=session.num_gpus())
             if model.num_gpus
             else None,
         )
-    dataset = dataset.map_batches(
-        sink, batch_format="pyarrow", batch_size=MAX_ROWS_PER_TASK, num_cpus=1
-    )
+    # A batch size would part the sink from the steps: Ray then gathers whole batches first, sends
+    # their frames to another worker, and a short list of rows ends up in one task.
+    dataset = dataset.map_batches(sink, batch_format="pyarrow", batch_size=None, num_cpus=1)
     return iter(dataset.iter_rows())
 
 
-def _built_once(make: Callable[[], BatchStep]) -> BatchStep:
+def _built_once(make: Callable[[], BatchStep], batch_size: int) -> BatchStep:
     # Ray unpickles the function for every task, so what it builds is kept by its content.
     key = pickle.dumps(make)
 
@@ -128,7 +128,8 @@ def _built_once(make: Callable[[], BatchStep]) -> BatchStep:
         if key not in _BUILT:
             _BUILT.clear()  # an earlier job's model
             _BUILT[key] = make()
-        return _BUILT[key](batch)
+        starts = range(0, max(1, batch.num_rows), batch_size)
+        return pa.concat_tables(_BUILT[key](batch.slice(start, batch_size)) for start in starts)
 
     return step
 

@@ -1,0 +1,147 @@
+"""predict: a row for every clip of every readable video, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipelines.evaluate import EvaluateConfig, evaluate
+from pipelines.predict import PredictConfig, predict
+from videoproc.tables import Dataset, Table
+from videoproc.tasks import select_task
+from videoproc.types import Row, UserError
+
+
+def table_of(data: Path) -> Table:
+    columns = select_task("classification").outputs.COLUMNS
+    return Dataset(folder=data).predictions(task="classification", columns=columns)
+
+
+def run_predict(data: Path, trained, *, inline: bool = True) -> dict[str, Row]:
+    """Predictions by video (each of these has one clip)."""
+    predict(PredictConfig(data=str(data), run=trained.run_id, inline=inline, batch_size=5))
+    rows = table_of(data).read().to_pylist()
+    assert len({row["video_id"] for row in rows}) == len(rows)
+    return {row["video_id"]: row for row in rows}
+
+
+def readable(data: Path) -> dict[str, Row]:
+    rows = Dataset(folder=data).manifest.read().to_pylist()
+    return {row["video_id"]: row for row in rows if row["error"] is None}
+
+
+@pytest.fixture
+def half_extracted(extracted: Path) -> Path:
+    """A dataset some of whose videos have no clip in the table."""
+    dataset = Dataset(folder=extracted)
+    for video_id in sorted(readable(extracted))[::3]:
+        dataset.clips.delete(f"video_id = '{video_id}'")
+    return extracted
+
+
+def test_every_clip_has_one_row_with_probabilities_span_and_video(trained, extracted: Path) -> None:
+    rows, videos = run_predict(extracted, trained), readable(extracted)
+    assert rows.keys() == videos.keys()
+    for video_id, row in rows.items():
+        assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-5)
+        best = max(zip(row["probabilities"], row["classes"], strict=True))
+        assert (row["probability"], row["label"]) == best
+        assert row["start_s"] == 0
+        assert row["end_s"] == pytest.approx(videos[video_id]["duration_s"])
+        assert row["run_id"] == trained.run_id
+
+
+def test_predictions_on_the_test_split_have_the_accuracy_that_evaluate_finds(
+    trained, extracted: Path
+) -> None:
+    measured = evaluate(EvaluateConfig(data=str(extracted), run=trained.run_id))
+    rows = run_predict(extracted, trained)
+    in_split = [v for v in readable(extracted).values() if v["split"] == "test"]
+    hits = [rows[video["video_id"]]["label"] == video["label"] for video in in_split]
+    assert sum(hits) / len(hits) == pytest.approx(measured["test/accuracy"])
+
+
+def test_videos_that_are_not_extracted_are_decoded_to_the_same_answers(
+    trained, extracted: Path, tmp_path: Path
+) -> None:
+    manifest_only = Dataset(folder=tmp_path / "manifest only")
+    manifest_only.manifest.replace(Dataset(folder=extracted).manifest.read())
+    decoded = run_predict(manifest_only.folder, trained)
+    stored = run_predict(extracted, trained)
+    assert decoded.keys() == stored.keys()
+    for video_id, row in decoded.items():
+        assert row["probabilities"] == pytest.approx(stored[video_id]["probabilities"], abs=1e-5)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_stored_clips_are_read_and_missing_ones_decoded_on_ray(
+    trained, half_extracted: Path
+) -> None:
+    before = Dataset(folder=half_extracted).clips.version
+    rows = run_predict(half_extracted, trained, inline=False)
+    assert rows.keys() == readable(half_extracted).keys()
+    assert Dataset(folder=half_extracted).clips.version == before
+
+
+def test_videos_without_a_label_are_answered_too(trained, extracted: Path) -> None:
+    manifest = Dataset(folder=extracted).manifest
+    rows = manifest.read()
+    position = rows.schema.get_field_index("label")
+    unlabelled = rows.set_column(
+        position, rows.schema.field(position), pa.nulls(len(rows), pa.string())
+    )
+    manifest.replace(unlabelled)
+    answered = run_predict(extracted, trained)
+    assert all(row["label"] in row["classes"] for row in answered.values())
+    assert answered.keys() == readable(extracted).keys()
+
+
+def test_predicting_again_does_nothing_and_says_so(
+    trained, extracted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_predict(extracted, trained)
+    before = table_of(extracted).version
+    capsys.readouterr()
+    run_predict(extracted, trained)
+    assert table_of(extracted).version == before
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_only_what_has_no_prediction_yet_is_predicted(trained, extracted: Path) -> None:
+    rows = run_predict(extracted, trained)
+    gone = sorted(rows)[0]
+    table_of(extracted).delete(f"video_id = '{gone}'")
+    again = run_predict(extracted, trained)
+    assert again.keys() == rows.keys()
+    assert {key: again[key] for key in rows if key != gone} == {
+        key: rows[key] for key in rows if key != gone
+    }
+
+
+def test_a_video_that_cannot_be_decoded_is_quarantined_and_costs_itself_only(
+    trained, indexed: Path
+) -> None:
+    dataset = Dataset(folder=indexed)
+    rows = dataset.manifest.read()
+    gone = sorted(readable(indexed))[0]
+    uris = [
+        "/nowhere/gone.mp4" if row["video_id"] == gone else row["uri"] for row in rows.to_pylist()
+    ]
+    position = rows.schema.get_field_index("uri")
+    dataset.manifest.replace(rows.set_column(position, "uri", pa.array(uris)))
+    answered = run_predict(indexed, trained)
+    assert answered.keys() == readable(indexed).keys() - {gone}
+    failed = [row for row in dataset.quarantine.read().to_pylist() if row["stage"] == "decode"]
+    assert [row["video_id"] for row in failed] == [gone]
+
+
+def test_a_run_that_does_not_exist_is_named(extracted: Path) -> None:
+    with pytest.raises(UserError, match="run 'nope' does not exist"):
+        predict(PredictConfig(data=str(extracted), run="nope"))
+
+
+def test_a_dataset_without_a_manifest_says_what_to_run_first(trained, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no manifest: run `python -m pipelines.index"):
+        predict(PredictConfig(data=str(tmp_path / "nothing"), run=trained.run_id))
