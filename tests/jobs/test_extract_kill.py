@@ -19,6 +19,9 @@ from videoproc.tables import Dataset
 pytestmark = pytest.mark.slow
 
 VIDEOS = 60
+# The workers go at once. Two agents of Ray's own, which take no cores, try for a while to tell the
+# dead cluster of its death.
+ORPHANS_S = 90
 FLAGS = ["--augmentation.views", "2", "--commit_every_s", "0"]  # as many commits as there are tasks
 
 
@@ -73,6 +76,13 @@ class Extract:
                 continue  # it has ended, or is another user's
         return found
 
+    def still_runs_after(self, seconds: float) -> dict[int, str]:
+        """What has not ended by itself within so many seconds from now."""
+        deadline = time.monotonic() + seconds
+        while (left := self.descendants()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return left
+
 
 @pytest.fixture(scope="module")
 def indexed_60(tmp_path_factory: pytest.TempPathFactory, write_small, make_manifest) -> Path:
@@ -93,10 +103,10 @@ def uninterrupted(indexed_60: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return data
 
 
-# Shards that stand on disk when the kill comes (an uninterrupted run makes 12 or more, one a
-# task), and seconds from then on: in the middle of decoding, writing and committing.
+# Shards that stand on disk when the kill comes (an uninterrupted run makes 12, one a task, or
+# more on many cores), and seconds from then on: in the middle of decoding, writing and committing.
 RANDOM = random.Random(0)
-MOMENTS = [(shards, RANDOM.uniform(0, 0.15)) for shards in RANDOM.sample(range(11), 5)]
+MOMENTS = [(shards, RANDOM.uniform(0, 0.15)) for shards in RANDOM.sample(range(1, 12), 5)]
 
 
 @pytest.mark.parametrize(("shards", "delay_s"), MOMENTS)
@@ -120,16 +130,12 @@ def test_a_killed_extract_is_made_whole_by_the_next(
     rows = rows_of(data)
     assert len({row["clip_id"] for row in rows["clips"]}) == len(rows["clips"]) == 2 * VIDEOS
     assert rows == rows_of(uninterrupted)
-    deadline = time.monotonic() + 30
-    while killed.descendants() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert killed.descendants() == {}
+    started = time.monotonic()
+    assert killed.still_runs_after(ORPHANS_S) == {}
+    print(f"nothing left {time.monotonic() - started:.0f} s later")
 
 
 def test_an_extract_that_was_not_killed_leaves_nothing_running(indexed_60, tmp_path):
     whole = Extract(Path(shutil.copytree(indexed_60, tmp_path / "data")))
     whole.finish()
-    deadline = time.monotonic() + 10
-    while whole.descendants() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert whole.descendants() == {}
+    assert whole.still_runs_after(10) == {}
