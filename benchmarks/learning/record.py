@@ -31,6 +31,7 @@ def main() -> None:
     data, workspace = cli.absolute(arguments.data), cli.workspace()
     records = {model: _record(data, workspace, model) for model in arguments.models}
     machine = {"cores": os.cpu_count(), "machine": platform.machine()}
+    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{arguments.name}.json"
     path.write_text(json.dumps({"machine": machine, "models": records}, indent=2) + "\n")
     print(side_by_side({model: record["metrics"] for model, record in records.items()}))

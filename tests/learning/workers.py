@@ -32,4 +32,5 @@ def _work(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=num_workers
     )
     torch.save(job(*arguments), folder / f"rank-{rank}")
+    dist.barrier()  # one that leaves early can cut the others' last exchange short
     dist.destroy_process_group()
