@@ -56,6 +56,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     videos = manifest.from_table(dataset.require_manifest())
     check_no_leak(videos)
     samples = _samples(dataset, videos, config.split, card, task)
+    _check_unseen(trained, dataset, samples, config.split)
     scores, losses = score(
         model, samples, task=task, spec=card.spec, batch_size=config.batch_size, world=world
     )
@@ -107,6 +108,25 @@ def _samples(
             "run `pipelines.extract` with the sampling and size of its training"
         )
     return usable
+
+
+def _check_unseen(
+    trained: runlog.Run, dataset: Dataset, samples: Sequence[Sample], split: str
+) -> None:
+    """Refuse to measure on what the model has learned from, under whatever split it stands now."""
+    learned_from = trained.read_json(runlog.LEARNED_FROM)
+    seen_in = {"train": [], "val": ["train"], "test": ["train", "val"]}[split]
+    videos = {video for name in seen_in for video in learned_from[name]["videos"]}
+    groups = {group for name in seen_in for group in learned_from[name]["groups"]}
+    if trained.tags.get("data") != str(dataset.folder):
+        groups = set()  # another dataset's groups only share their names
+    for sample in samples:
+        if sample.row["video_id"] in videos or sample.row["group"] in groups:
+            raise UserError(
+                f"split {split!r} of {dataset.folder} holds {sample.row['uri']!r}, whose video or "
+                f"source (group {sample.row['group']!r}) run {trained.run_id} has learned from: "
+                "the splits have changed since; train again, or index with the splits of then"
+            )
 
 
 def _metrics(

@@ -100,6 +100,7 @@ def train(config: TrainConfig) -> str:
         resume=config.resume,
     ) as run:
         run.set_tags(_tags(prepared))
+        run.log_json(_learned_from(prepared), runlog.LEARNED_FROM)
         say(
             "train",
             f"{config.model}: {len(prepared.train)} clips to train, {len(prepared.val)} to "
@@ -201,6 +202,17 @@ def _log_missed(run: runlog.Run, folder: Path) -> None:
     for epoch, metrics in enumerate(checkpoint.last_position(folder).history):
         if epoch not in known:
             run.log_metrics(metrics, step=epoch)
+
+
+def _learned_from(prepared: Prepared) -> dict[str, dict[str, list[str]]]:
+    """What each split held, so that no evaluation ever measures on it."""
+    return {
+        split: {
+            "videos": sorted({sample.row["video_id"] for sample in samples}),
+            "groups": sorted({s.row["group"] for s in samples if s.row["group"] is not None}),
+        }
+        for split, samples in (("train", prepared.train), ("val", prepared.val))
+    }
 
 
 def _tags(prepared: Prepared) -> dict[str, Any]:

@@ -34,6 +34,8 @@ from videoproc.version import code_version
 MODEL_TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 LIBRARIES = ("ray", "torch", "av", "pyarrow", "deltalake", "mlflow", "numpy")
 NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+LEARNED_FROM = "learned_from.json"
+"""The artifact of a training run that lists the videos and groups of its splits."""
 MAX_PARAM_CHARS = 500
 MAX_PARAMS = 100
 

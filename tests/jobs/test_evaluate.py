@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -13,6 +14,7 @@ import pytest
 
 from pipelines.evaluate import EvaluateConfig, evaluate
 from videoproc import runlog
+from videoproc.corpus import manifest
 from videoproc.tables import Dataset
 from videoproc.types import UserError
 
@@ -114,6 +116,19 @@ def test_a_source_on_both_sides_of_the_split_is_refused(trained, extracted: Path
     one_source = pc.if_else(True, "camera 1", rows["group"])
     manifest.replace(rows.set_column(position, rows.schema.field(position), one_source))
     with pytest.raises(UserError, match="groups on several sides of the split: camera 1"):
+        evaluate(EvaluateConfig(data=str(extracted), run=trained.run_id))
+
+
+def test_what_the_model_has_learned_from_is_refused_whatever_split_it_stands_in_now(
+    trained, extracted: Path
+) -> None:
+    dataset = Dataset(folder=extracted)
+    videos = manifest.from_table(dataset.manifest.read())
+    swapped = {"train": "test", "test": "train"}
+    dataset.manifest.replace(
+        manifest.to_table([replace(v, split=swapped.get(v.split, v.split)) for v in videos])
+    )
+    with pytest.raises(UserError, match=r"run \w{32} has learned from: the splits have changed"):
         evaluate(EvaluateConfig(data=str(extracted), run=trained.run_id))
 
 
