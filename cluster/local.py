@@ -85,6 +85,7 @@ def start_node(workspace: Path, *, cpus: int | None) -> Node:
         **{k: v for k, v in os.environ.items() if k not in {"RAY_ADDRESS", "RAY_TMPDIR"}},
         **auth_environment(token),
         MARK: str(workspace),
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),  # as pipelines sets it
         "SPT_NOENV": "1",  # workers rename themselves; without this it overwrites the mark
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else a busy node takes 30 s to stop
     }
