@@ -97,6 +97,11 @@ def ray_cluster() -> Iterator[None]:
 
     from videoproc.runtime import session
 
-    ray.init(num_cpus=3, include_dashboard=False, object_store_memory=session.OBJECT_STORE_BYTES)
+    ray.init(
+        address="local",
+        num_cpus=3,
+        include_dashboard=False,
+        object_store_memory=session.OBJECT_STORE_BYTES,
+    )
     yield
     ray.shutdown()

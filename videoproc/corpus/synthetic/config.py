@@ -28,9 +28,9 @@ class SyntheticConfig:
             raise ValueError(f"num_sources is {self.num_sources}; it must be at least 1")
         if self.videos < len(LABELS) * self.num_sources:
             raise ValueError(
-                f"videos is {self.videos}, too few for every one of {self.num_sources} sources to "
-                f"show all {len(LABELS)} classes; ask for {len(LABELS) * self.num_sources} or "
-                f"more, or for num_sources of at most {self.videos // len(LABELS)}"
+                f"videos is {self.videos}, too few for {self.num_sources} sources to show all "
+                f"{len(LABELS)} classes each: ask for {len(LABELS) * self.num_sources} or more, or "
+                f"for fewer sources (num_sources), at {len(LABELS)} videos each"
             )
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; it must be 0 or more")
