@@ -70,17 +70,19 @@ def _in_order(
 
 def interval(
     statistic: Callable[[np.ndarray], float], *, groups: Sequence[str | None], seed: int = 0
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """The 95 % percentile interval of `statistic(indices)`, resampled by group (Efron 1979).
 
     Samples of one source stand or fall together, so whole groups are drawn with replacement; a
-    sample without a group is a group of its own. Errors: none; one group gives a point.
+    sample without a group is a group of its own. One group alone says nothing of others: None.
     """
     members: dict[str, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(f"alone {index}" if group is None else f"group {group}", []).append(
             index
         )
+    if len(members) < 2:
+        return None
     of_group = [np.array(indices) for _, indices in sorted(members.items())]
     rng = np.random.default_rng(seed)
     values = [
