@@ -47,6 +47,11 @@ def find_target(workspace: Path, environ: Mapping[str, str]) -> Target:
     if address.startswith(("http://", "https://")):
         python = environ.get("VIDEOPROC_CLUSTER_PYTHON", "python")
         return Target(address=address, python=python, headers={})  # Ray's client reads RAY_AUTH_*
+    if address not in ("", "auto", "local"):
+        raise UserError(
+            f"RAY_ADDRESS is {address!r}, and jobs are submitted over HTTP: set "
+            "RAY_API_SERVER_ADDRESS to that cluster's http://...:8265, or unset RAY_ADDRESS"
+        )
     node = find_node(workspace)
     if node is None:
         raise UserError(f"no cluster is up for {workspace}: start one with `make cluster-up`")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pipelines import cli
-from videoproc import runlog
+from videoproc import runlog, schema
 from videoproc.corpus import manifest
 from videoproc.corpus.splits import check_no_leak
 from videoproc.learning import checkpoint
@@ -78,12 +78,35 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
             }
         )
         run.log_metrics(metrics)
-        # On the trained run too, so that runs compare by them; its pictures stand there as well.
-        trained.log_metrics(metrics)
-        for target in (run, trained):
+        targets = [run]
+        if trained.tags.get("data") == str(dataset.folder):
+            # On the trained run too, so that runs compare by them; another dataset's stay apart.
+            trained.log_metrics(metrics)
+            trained.set_tags({_key_tag(config.split): samples_key(samples)})
+            targets.append(trained)
+        for target in targets:
             _log_pictures(target, trained, scores, task, card, config.split)
     _say_headline(metrics, baselines, task, card, config.split)
     return metrics
+
+
+def is_measured(config: EvaluateConfig) -> bool:
+    """Whether the run holds the metrics of just these clips under just these labels."""
+    dataset, workspace = Dataset(folder=cli.absolute(config.data)), cli.workspace()
+    trained = runlog.open_run(config.run, workspace=workspace)
+    card = checkpoint.read_card(trained.checkpoint_folder(workspace))
+    videos = manifest.from_table(dataset.require_manifest())
+    samples = _samples(dataset, videos, config.split, card, select_task(card.task))
+    return trained.tags.get(_key_tag(config.split)) == samples_key(samples)
+
+
+def samples_key(samples: Sequence[Sample]) -> str:
+    """An id of what is measured on: clips, labels and sources."""
+    return schema.content_id([[s.row[n] for n in ("clip_id", "label", "group")] for s in samples])
+
+
+def _key_tag(split: str) -> str:
+    return f"measured.{split}"
 
 
 def _samples(

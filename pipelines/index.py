@@ -59,6 +59,11 @@ def index(config: IndexConfig) -> list[Video]:
         on_progress=lambda done, _: progress.advance_to(done),
     )
     progress.close()
+    if len(built.failed) == len(built.videos):
+        raise UserError(
+            f"corpus {config.source!r} has no readable video among its {len(entries)} files, and "
+            f"the manifest is left as it was; the first says: {built.failed[0].error}"
+        )
     with runlog.job_run(
         "index", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
     ) as run:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines import cli
-from pipelines.evaluate import EvaluateConfig, evaluate
+from pipelines.evaluate import EvaluateConfig, evaluate, is_measured
 from pipelines.extract import ExtractConfig, extract
 from pipelines.index import IndexConfig, index
 from pipelines.predict import PredictConfig, predict
@@ -19,8 +19,10 @@ from videoproc import runlog
 from videoproc.augment import Augmentation
 from videoproc.corpus.splits import SplitConfig
 from videoproc.corpus.synthetic import SyntheticConfig
+from videoproc.features import select_features
 from videoproc.learning.loop import LoopConfig
 from videoproc.media import Limits, Sampling, Size
+from videoproc.models import model_config
 from videoproc.report.progress import say
 from videoproc.report.table import side_by_side
 from videoproc.runtime import session
@@ -74,6 +76,36 @@ class NightlyConfig:
                 f"model_settings names {sorted(unknown)}, models are {list(self.models)}: "
                 "give settings of models that are trained"
             )
+        # Each job checks its own part: better now than after hours of decoding.
+        self.index_config()
+        select_features(self.extract_config().features)
+        select_task(self.task)
+        for model in self.models:
+            model_config(model, self.train_config(model).model_settings)
+
+    def index_config(self) -> IndexConfig:
+        return IndexConfig(source=self.source, data=self.data, layout=self.layout, split=self.split)
+
+    def extract_config(self) -> ExtractConfig:
+        return ExtractConfig(
+            data=self.data,
+            sampling=self.sampling,
+            size=self.size,
+            augmentation=self.augmentation,
+            features=self.features,
+            limits=self.limits,
+            max_failed_share=self.max_failed_share,
+        )
+
+    def train_config(self, model: str) -> TrainConfig:
+        return TrainConfig(
+            data=self.data,
+            model=model,
+            task=self.task,
+            model_settings=self.model_settings.get(model, {}),
+            loop=self.loop,
+            workers=self.workers,
+        )
 
 
 def nightly(config: NightlyConfig) -> None:
@@ -84,7 +116,8 @@ def nightly(config: NightlyConfig) -> None:
         output = str(cli.absolute(config.source).parent)
         synthesize(SynthesizeConfig(output=output, **vars(config.synthesize)))
     with session.lasting():
-        _process(config)
+        index(config.index_config())
+        extract(config.extract_config())
         tested = {model: _learn(config, model) for model in config.models}
         if tested:
             best = _best(tested, task.metrics.MONITOR, maximise=task.metrics.MAXIMISE)
@@ -95,44 +128,20 @@ def nightly(config: NightlyConfig) -> None:
         _say_comparison(tested)
 
 
-def _process(config: NightlyConfig) -> None:
-    index(
-        IndexConfig(
-            source=config.source, data=config.data, layout=config.layout, split=config.split
-        )
-    )
-    extract(
-        ExtractConfig(
-            data=config.data,
-            sampling=config.sampling,
-            size=config.size,
-            augmentation=config.augmentation,
-            features=config.features,
-            limits=config.limits,
-            max_failed_share=config.max_failed_share,
-        )
-    )
-
-
 def _learn(config: NightlyConfig, model: str) -> runlog.Run:
     """The run that trained `model` on just these clips and settings, now or some night before."""
-    wanted = TrainConfig(
-        data=config.data,
-        model=model,
-        task=config.task,
-        model_settings=config.model_settings.get(model, {}),
-        loop=config.loop,
-        workers=config.workers,
-    )
+    wanted = config.train_config(model)
     workspace, folder = cli.workspace(), cli.absolute(config.data)
-    tags = {"training_key": prepare(wanted).training_key, "job": "train"}
+    key = prepare(wanted).training_key
+    tags = {"training_key": key, "job": "train", "data": str(folder)}
     run = runlog.find_run(data=folder, workspace=workspace, tags=tags)
     if run is None:
         run = runlog.open_run(train(wanted), workspace=workspace)
     else:
         say("nightly", f"{model}: nothing has changed since run {run.run_id}, not trained again")
-    if not any(name.startswith("test/") for name in run.metrics):
-        evaluate(EvaluateConfig(data=config.data, run=run.run_id))
+    measured = EvaluateConfig(data=config.data, run=run.run_id)
+    if not is_measured(measured):
+        evaluate(measured)
     return run
 
 

@@ -44,6 +44,10 @@ class PredictConfig:
     limits: Limits = field(default_factory=Limits)
     inline: bool = False
 
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}: use 1 or more")
+
 
 def predict(config: PredictConfig) -> None:
     """Apply a trained model to a dataset's videos, labelled or not, extracted before or not."""
@@ -54,8 +58,15 @@ def predict(config: PredictConfig) -> None:
     card = checkpoint.read_card(folder)
     table = dataset.predictions(task=card.task, columns=select_task(card.task).outputs.COLUMNS)
     work = _plan(dataset, table, card, config)
+    if work.quarantined:
+        say("predict", f"{work.quarantined} videos are in quarantine and left alone")
     if not work.decode and not work.done:
-        say("predict", f"nothing to do: {table.folder} holds every clip's prediction already")
+        say(
+            "predict",
+            f"nothing to do: {table.folder} holds every other clip's prediction already"
+            if work.quarantined
+            else f"nothing to do: {table.folder} holds every clip's prediction already",
+        )
         return
     intake = Intake(
         tables={"predictions": table},

@@ -154,7 +154,10 @@ def job_run(
     """
     client = _client(workspace)
     if resume is None:
-        run_id = _create(client, job, data, workspace, name=name, parent=parent)
+        try:
+            run_id = _create(client, job, data, workspace, name=name, parent=parent)
+        except MlflowException as error:
+            raise UserError(f"MLflow opens no run at {client.tracking_uri}: {error}") from error
         _log_params(client, run_id, config)
     else:
         run_id = open_run(resume, workspace=workspace).run_id
@@ -205,7 +208,11 @@ def tracking_uri(workspace: Path) -> str:
 
 def _client(workspace: Path) -> mlflow.MlflowClient:
     workspace.mkdir(parents=True, exist_ok=True)
-    return mlflow.MlflowClient(tracking_uri(workspace))
+    uri = tracking_uri(workspace)
+    try:
+        return mlflow.MlflowClient(uri)
+    except MlflowException as error:
+        raise UserError(f"MLflow cannot use {uri!r} (MLFLOW_TRACKING_URI): {error}") from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from pipelines.evaluate import EvaluateConfig, evaluate
+from pipelines.evaluate import EvaluateConfig, evaluate, is_measured
 from videoproc import runlog
 from videoproc.corpus import manifest
 from videoproc.tables import Dataset
@@ -130,6 +130,36 @@ def test_what_the_model_has_learned_from_is_refused_whatever_split_it_stands_in_
     )
     with pytest.raises(UserError, match=r"run \w{32} has learned from: the splits have changed"):
         evaluate(EvaluateConfig(data=str(extracted), run=trained.run_id))
+
+
+@pytest.mark.usefixtures("measured")
+def test_another_datasets_metrics_do_not_stand_on_the_trained_run(trained, extracted: Path) -> None:
+    before = trained.run.metrics["test/accuracy"]
+    dataset = Dataset(folder=extracted)
+    videos = manifest.from_table(dataset.manifest.read())
+    other = {v.label: w.label for v, w in zip(videos, videos[7:] + videos[:7], strict=True)}
+    dataset.manifest.replace(
+        manifest.to_table([replace(v, label=other.get(v.label)) for v in videos])
+    )
+    evaluate(EvaluateConfig(data=str(extracted), run=trained.run_id))
+    assert trained.run.metrics["test/accuracy"] == before
+
+
+def test_a_corrected_label_makes_an_evaluation_out_of_date(trained) -> None:
+    config = EvaluateConfig(data=str(trained.data), run=trained.run_id)
+    evaluate(config)
+    assert is_measured(config)
+    table = Dataset(folder=trained.data).manifest
+    rows = table.read()
+    videos = manifest.from_table(rows)
+    position = next(i for i, video in enumerate(videos) if video.split == "test")
+    labels = sorted({v.label for v in videos if v.label} - {videos[position].label})
+    videos[position] = replace(videos[position], label=labels[0])
+    table.replace(manifest.to_table(videos))
+    try:
+        assert not is_measured(config)
+    finally:
+        table.replace(rows)
 
 
 def test_a_run_that_does_not_exist_is_named(extracted: Path) -> None:

@@ -58,3 +58,32 @@ def test_two_files_of_the_same_bytes_are_one_video(run_index, videos, capsys):
 def test_an_unknown_layout_is_named_beside_those_there_are(run_index):
     with pytest.raises(UserError, match="no layout 'zip'; there are folder, csv"):
         run_index(layout="zip")
+
+
+def test_a_corpus_without_a_readable_video_leaves_the_manifest_as_it_was(
+    run_index, videos, tmp_path
+):
+    version = run_index().manifest.version
+    for path in videos.rglob("*.mp4"):
+        path.write_bytes(b"no video " + path.name.encode())
+    with pytest.raises(UserError, match="no readable video among its 6 files"):
+        run_index()
+    assert Dataset(folder=tmp_path / "data").manifest.version == version
+
+
+def test_a_corpus_without_labels_has_splits_all_the_same(run_index, videos, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, path in enumerate(sorted(videos.rglob("*.mp4"))):
+        shutil.copy(path, flat / f"{number}.mp4")
+    rows = run_index(source=str(flat)).manifest.read().to_pylist()
+    assert {row["split"] for row in rows} == {"train", "val", "test"}
+    assert {row["label"] for row in rows} == {None}
+
+
+def test_a_name_that_is_no_text_costs_that_file_only(run_index, videos):
+    shutil.copy(videos / "walk" / "0.mp4", bytes(videos / "walk") + b"/caf\xe9.mp4")
+    dataset = run_index()
+    assert dataset.manifest.read().num_rows == 7
+    (row,) = dataset.quarantine.read().to_pylist()
+    assert row["uri"].endswith("caf\\xe9.mp4")

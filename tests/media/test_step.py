@@ -38,6 +38,22 @@ def test_each_span_becomes_a_row_with_its_frames(tmp_path, moving_picture, decod
         assert "spans" not in row
 
 
+def test_a_long_video_takes_no_more_memory_than_a_short_one(tmp_path, moving_picture):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(50), fps=25)
+    large = Size(height=1080, width=1920)  # 50 MB a clip of 8 frames
+    spans = [{"clip_index": i, "start_s": 0.04 * i, "end_s": 0.04 * i + 0.4} for i in range(40)]
+    decode = decode_clips(
+        sampling=Sampling(num_frames=8),
+        size=large,
+        limits=Limits(timeout_s=60, max_memory_bytes=1 << 30),
+    )
+    seen = [
+        (row["clip_index"], row["error_class"]) for row in decode(row_of(path) | {"spans": spans})
+    ]
+    assert seen == [(i, "") for i in range(40)]
+
+
 def test_a_bad_file_becomes_one_row_that_says_why(tmp_path, decode):
     (tmp_path / "v.mp4").write_text("no video")
     (row,) = decode(row_of(tmp_path / "v.mp4"))

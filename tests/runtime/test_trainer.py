@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ray.util.queue import Queue
 
-from videoproc.runtime.trainer import _Drained
+from videoproc.runtime.trainer import _Drained, fair_share
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -45,3 +45,11 @@ def test_the_workers_own_error_comes_first() -> None:
 def put_and_fail(metrics: Queue) -> None:
     put(metrics, 0)
     raise RuntimeError("out of memory")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "workers", "each"),
+    [([16, 16], 1, 16), ([16, 16], 3, 8), ([4], 2, 2), ([2], 3, 1), ([8, 2], 2, 4)],
+)
+def test_a_workers_cores_fit_on_one_node(nodes: list[int], workers: int, each: int) -> None:
+    assert fair_share(nodes, workers=workers) == each

@@ -36,9 +36,14 @@ def test_the_same_failure_twice_is_one_row(dataset):
 def test_only_the_same_work_is_quarantined(dataset):
     dataset.quarantine.append_rows([failure()])
     known = dataset.quarantine.keys()
-    same = {"video_id": "v", "stage": "decode", "recipe_id": "r"}
+    same = {"video_id": "v", "uri": "/corpus/v.mp4", "stage": "decode", "recipe_id": "r"}
     assert is_quarantined(known=known, **same)
-    for other in ({"video_id": "w"}, {"stage": "index"}, {"recipe_id": "s"}):
+    for other in (
+        {"video_id": "w"},
+        {"uri": "/moved/v.mp4"},
+        {"stage": "index"},
+        {"recipe_id": "s"},
+    ):
         assert not is_quarantined(known=known, **(same | other))
 
 

@@ -83,6 +83,8 @@ def assign(videos: Sequence[Video], config: SplitConfig) -> list[Video]:
     a class.
     """
     usable = [video for video in videos if _is_usable(video)]
+    if not usable:
+        return _assign_unlabelled(videos, config)
     chosen = _given_splits(usable)
     if any(_unit(video) not in chosen for video in usable):
         chosen = _choose(usable, chosen, config)
@@ -90,6 +92,18 @@ def assign(videos: Sequence[Video], config: SplitConfig) -> list[Video]:
         replace(video, split=chosen[_unit(video)] if _is_usable(video) else None)
         for video in videos
     ]
+
+
+def _assign_unlabelled(videos: Sequence[Video], config: SplitConfig) -> list[Video]:
+    """Where nobody has a label: what learns without them needs splits all the same.
+
+    Too few videos to give each side one are left without, since nothing can be learned from them.
+    """
+    as_one_class = [replace(v, label="") for v in videos if v.error is None and v.label is None]
+    if len({_unit(video) for video in as_one_class}) < len(SPLITS):
+        return [replace(video, split=None) for video in videos]
+    split_of = {video.video_id: video.split for video in assign(as_one_class, config)}
+    return [replace(video, split=split_of.get(video.video_id)) for video in videos]
 
 
 def check_no_leak(videos: Sequence[Video]) -> None:

@@ -14,6 +14,8 @@ from videoproc.media.plan import Sampling, Size
 from videoproc.types import Clip, Row
 
 STAGE = "decode"
+BYTES_PER_CALL = 128 << 20
+"""Frames that a child hands over at once: memory does not grow with the length of a video."""
 
 
 def decode_clips(
@@ -26,28 +28,34 @@ def decode_clips(
     pts_s, shape, dtype, frames, decode_s. A video that cannot be read gives one row of the same
     keys instead, with clip_index -1 and no frames: `stage`, `error_class` and `message` say
     why; in good rows these are empty. decode_s is the video's share of seconds for this row.
+    A long video is read in several calls, each within `limits`; where a later one fails, the
+    clips before it stand and the failed row comes last.
     """
+    clip_bytes = sampling.num_frames * size.height * size.width * 3
+    clips_per_call = max(1, BYTES_PER_CALL // clip_bytes)
 
     def decode(row: Row) -> Iterator[Row]:
         passed_on = {key: value for key, value in row.items() if key != "spans"}
         spans = list(row["spans"])
-        started = time.monotonic()
-        try:
-            clips = isolate.shared().call(
-                _read_rows,
-                row["uri"],
-                sampling,
-                size,
-                [(span["start_s"], span["end_s"]) for span in spans],
-                timeout_s=limits.timeout_s,
-                max_memory_bytes=limits.max_memory_bytes,
-            )
-        except MediaError as error:
-            yield passed_on | _failed_row(error, decode_s=time.monotonic() - started)
-            return
-        decode_s = (time.monotonic() - started) / max(1, len(clips))
-        for span, clip in zip(spans, clips, strict=True):
-            yield passed_on | span | clip | _status(decode_s=decode_s)
+        for first in range(0, len(spans), clips_per_call):
+            part = spans[first : first + clips_per_call]
+            started = time.monotonic()
+            try:
+                clips = isolate.shared().call(
+                    _read_rows,
+                    row["uri"],
+                    sampling,
+                    size,
+                    [(span["start_s"], span["end_s"]) for span in part],
+                    timeout_s=limits.timeout_s,
+                    max_memory_bytes=limits.max_memory_bytes,
+                )
+            except MediaError as error:
+                yield passed_on | _failed_row(error, decode_s=time.monotonic() - started)
+                return
+            decode_s = (time.monotonic() - started) / len(part)
+            for span, clip in zip(part, clips, strict=True):
+                yield passed_on | span | clip | _status(decode_s=decode_s)
 
     return decode
 

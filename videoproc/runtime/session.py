@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,6 +15,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "1")
 
 import ray
+
+from videoproc.types import UserError
 
 # Says at every start that what we want is so: token authentication is on.
 logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
@@ -31,6 +34,7 @@ def cluster(*, inline: bool = False) -> Iterator[None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS")
+    _check_reachable(address)
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     ray.init(
         address=address or "local",  # none would join whatever cluster `ray start` left here
@@ -44,6 +48,21 @@ def cluster(*, inline: bool = False) -> Iterator[None]:
         yield
 
 
+def _check_reachable(address: str | None) -> None:
+    """Ray itself retries for minutes before it says that nobody is there."""
+    host, _, port = (address or "").rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    except OSError as error:
+        raise UserError(
+            f"no Ray cluster answers at RAY_ADDRESS {address!r} ({error}): start it, or unset "
+            "RAY_ADDRESS to run on this machine alone"
+        ) from error
+
+
+CONNECT_S = 10.0
 _lasting: list[ExitStack] = []
 
 
@@ -61,6 +80,11 @@ def lasting() -> Iterator[None]:
 def num_cpus() -> int:
     """The cores of the whole cluster."""
     return int(ray.cluster_resources().get("CPU", 1))
+
+
+def cpus_by_node() -> list[int]:
+    """The cores of each node that is alive."""
+    return [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
 
 
 def num_gpus() -> int:

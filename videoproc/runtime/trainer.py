@@ -111,12 +111,12 @@ def _own_cpus() -> int:
 
 
 def _scaling(workers: WorkerConfig) -> ScalingConfig:
-    cpus, gpus = session.num_cpus(), session.num_gpus()
-    each = workers.cpus_per_worker or max(1, cpus // workers.workers)
-    if each * workers.workers > cpus:
+    nodes, gpus = session.cpus_by_node(), session.num_gpus()
+    each = workers.cpus_per_worker or fair_share(nodes, workers=workers.workers)
+    if places(nodes, each) < workers.workers:
         raise UserError(
-            f"workers is {workers.workers} with {each} cores each, the cluster has {cpus} cores: "
-            "ask for fewer workers or cores, or for a larger cluster"
+            f"workers is {workers.workers} with {each} cores each, the cluster's nodes have "
+            f"{nodes} cores: ask for fewer workers or cores, or for a larger cluster"
         )
     use_gpu = gpus >= workers.workers if workers.gpu == "auto" else workers.gpu == "true"
     if use_gpu and gpus < workers.workers:
@@ -129,6 +129,17 @@ def _scaling(workers: WorkerConfig) -> ScalingConfig:
         use_gpu=use_gpu,
         resources_per_worker={"CPU": each} | ({"GPU": 1} if use_gpu else {}),
     )
+
+
+def places(nodes: Sequence[int], each: int) -> int:
+    """How many workers of `each` cores the nodes hold; a worker stands on one node."""
+    return sum(cores // each for cores in nodes)
+
+
+def fair_share(nodes: Sequence[int], *, workers: int) -> int:
+    """The most cores that each of so many workers can have; 1 where there are too few."""
+    fitting = (each for each in range(max(nodes), 0, -1) if places(nodes, each) >= workers)
+    return next(fitting, 1)
 
 
 class _Drained:

@@ -48,6 +48,7 @@ def plan_work(
         if is_quarantined(
             known=quarantine_keys,
             video_id=video.video_id,
+            uri=video.uri,
             stage="decode",
             recipe_id=recipe.recipe_id,
         ):

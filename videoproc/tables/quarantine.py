@@ -19,7 +19,7 @@ def quarantine_row(
 ) -> Row:
     """A row of the quarantine table. The same failure of the same work has the same id."""
     return {
-        "quarantine_id": schema.content_id(video_id, stage, recipe_id, DECODE_VERSION),
+        "quarantine_id": _id(video_id, uri, stage, recipe_id),
         "video_id": video_id,
         "uri": uri,
         "stage": stage,
@@ -33,9 +33,16 @@ def quarantine_row(
     }
 
 
-def is_quarantined(*, known: set[str], video_id: str, stage: str, recipe_id: str = "") -> bool:
+def is_quarantined(
+    *, known: set[str], video_id: str, uri: str, stage: str, recipe_id: str = ""
+) -> bool:
     """Whether this work failed before under the same versions. `known`: the table's keys."""
-    return schema.content_id(video_id, stage, recipe_id, DECODE_VERSION) in known
+    return _id(video_id, uri, stage, recipe_id) in known
+
+
+def _id(video_id: str, uri: str, stage: str, recipe_id: str) -> str:
+    # With the uri: a video that could not be reached is tried again where it has moved to.
+    return schema.content_id(video_id, uri, stage, recipe_id, DECODE_VERSION)
 
 
 def release(table: Table, *, stage: str, recipe_ids: Iterable[str]) -> None:

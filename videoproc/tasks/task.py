@@ -1,4 +1,4 @@
-"""What a task is: five files of the same names. Nothing outside asks which task it has.
+"""What a task is: a folder of files with the same names. Nothing outside asks which task it has.
 
 The files are plain modules; these protocols say what each must hold. Arrays of a batch are in
 NumPy until the loader moves them to torch; `spec` is what a task learns from the training rows

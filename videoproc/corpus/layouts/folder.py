@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 from videoproc.corpus.layouts.entry import Entry
@@ -43,6 +44,12 @@ def list_videos(source: Path) -> list[Entry]:
     if ignored := len(shown) - len(videos):
         log.info("%d of %d files under %s are no videos: ignored", ignored, len(shown), root)
     return [
-        Entry(uri=str(root / name), label=name.parts[0] if len(name.parts) > 1 else None)
+        Entry(uri=_text(root / name), label=name.parts[0] if len(name.parts) > 1 else None)
         for name in videos
     ]
+
+
+def _text(path: Path) -> str:
+    """The path as text that tables can hold. A name that is no UTF-8 is written with escapes, and
+    the file behind it, which has another name, ends in quarantine under this one."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
