@@ -238,7 +238,9 @@ def test_wrong_worker_settings_are_named(settings: dict, complaint: str) -> None
 def test_more_workers_than_the_cluster_has_cores_are_refused(
     extracted: Path, make_config: MakeConfig
 ) -> None:
-    with pytest.raises(UserError, match="workers is 99 with 1 cores each, the cluster has 3"):
+    with pytest.raises(
+        UserError, match=r"workers is 99 with 1 cores each, the cluster's nodes have \[3\]"
+    ):
         train(make_config(extracted, workers=99))
 
 
