@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jsonargparse
 
+from videoproc import storage
+from videoproc.storage import Anywhere
 from videoproc.types import UserError
 
 Config = TypeVar("Config")
@@ -50,11 +53,12 @@ def parse(config_class: type[Config], arguments: list[str], *, doc: str = "") ->
         raise UserError(_one_line(error)) from error
 
 
-def absolute(path: Path | str) -> Path:
-    """`path` from the folder where the caller stands, also in a job that was submitted from it."""
-    path = Path(path).expanduser()
-    if path.is_absolute():
-        return path
+def absolute(place: Path | str) -> Anywhere:
+    """`place` from the folder where the caller stands, also in a job that was submitted from it;
+    a place in an object store (s3://) as it is."""
+    path = storage.at(place)
+    if not isinstance(path, Path) or path.expanduser().is_absolute():
+        return path.expanduser() if isinstance(path, Path) else path
     base = os.environ.get("VIDEOPROC_BASE_DIR")
     if base is None and SUBMITTED_JOB in os.environ:
         raise UserError(
@@ -64,9 +68,37 @@ def absolute(path: Path | str) -> Path:
     return (Path(base) if base else Path.cwd()) / path
 
 
+def local(place: Path | str, *, setting: str) -> Path:
+    """As `absolute`, for what must be a folder of this machine."""
+    path = absolute(place)
+    if not isinstance(path, Path):
+        raise UserError(f"{setting} is {str(path)!r}: name a folder of this machine")
+    return path
+
+
 def workspace() -> Path:
-    """The folder of MLflow's store and of checkpoints: VIDEOPROC_WORKSPACE, or ./workspace."""
-    return absolute(os.environ.get("VIDEOPROC_WORKSPACE", "workspace"))
+    """The folder of MLflow's own store and of checkpoints: VIDEOPROC_WORKSPACE, or ./workspace."""
+    return local(os.environ.get("VIDEOPROC_WORKSPACE", "workspace"), setting="VIDEOPROC_WORKSPACE")
+
+
+def check_budget(
+    reasons: Counter[str], total: int, *, max_share: float, max_count: int | None, where: str
+) -> None:
+    """JobError, with the reasons counted, where more videos have failed than may.
+
+    reasons: failed videos by class of error, of `total` videos. where: what holds the details.
+    """
+    failed = reasons.total()
+    if max_count is not None and failed > max_count:
+        limit = f"max_failed {max_count}"
+    elif total and failed / total > max_share:
+        limit = f"max_failed_share {max_share}"
+    else:
+        return
+    counted = ", ".join(f"{count} x {name}" for name, count in reasons.most_common())
+    raise JobError(
+        f"{failed} of {total} videos have failed, more than {limit}: {counted} (details in {where})"
+    )
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from pipelines import cli
@@ -14,12 +16,10 @@ from videoproc.features import Feature, compute_features, select_features
 from videoproc.media import Limits, Sampling, Size, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
-from videoproc.runtime import dataflow, session
-from videoproc.tables import Dataset, Recipe, step
+from videoproc.tables import Dataset, Recipe, Table, quarantine, step
 from videoproc.tables.intake import Intake
-from videoproc.tables.plan import Work, plan_work
-from videoproc.tables.quarantine import release
-from videoproc.types import Row
+from videoproc.tables.plan import STAGE, Work, plan_work
+from videoproc.types import Row, Video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class ExtractConfig:
         limits: what decoding one video may cost before it is given up.
         retry_quarantined: try the videos again that failed to decode before.
         max_failed_share: fail the job when more than this share of the corpus has no clips.
+        max_failed: fail the job when more videos than this have no clips; by default any number.
         commit_every_s: seconds between commits; what a kill can cost.
         inline: run in this process instead of on Ray, for a debugger.
     """
@@ -47,6 +48,7 @@ class ExtractConfig:
     limits: Limits = field(default_factory=Limits)
     retry_quarantined: bool = False
     max_failed_share: float = 0.2
+    max_failed: int | None = None
     commit_every_s: float = 5.0
     inline: bool = False
 
@@ -59,7 +61,22 @@ class ExtractConfig:
             raise ValueError(f"commit_every_s is {self.commit_every_s}: use seconds, 0 or more")
 
 
-def extract(config: ExtractConfig) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Extracted:
+    """What a run of extract did. failures: rows of tonight's quarantine. seconds: worker time by
+    step. idle_s: time that cores waited while videos were decoded."""
+
+    videos_decoded: int
+    clips: int
+    vectors: int
+    failures: Sequence[Row]
+    seconds: Mapping[str, float]
+    idle_s: float
+    cores: int
+    elapsed_s: float
+
+
+def extract(config: ExtractConfig) -> Extracted:
     """Decode, sample, scale, augment and measure a dataset's videos into clips and features."""
     started = time.monotonic()
     dataset = Dataset(folder=cli.absolute(config.data))
@@ -67,79 +84,154 @@ def extract(config: ExtractConfig) -> None:
     recipe = Recipe(sampling=config.sampling, size=config.size, augmentation=config.augmentation)
     videos = manifest.from_table(dataset.require_manifest())
     if config.retry_quarantined:
-        release(dataset.quarantine, stage="decode", recipe_ids=[recipe.recipe_id])
+        held = quarantine.choose(dataset.quarantine, stage=STAGE)
+        quarantine.mark_for_retry(dataset.quarantine, [row["quarantine_id"] for row in held])
     dataset.set_recipe(recipe)
-    work = plan_work(
-        videos=[video for video in videos if video.error is None],
-        recipe=recipe,
-        features=features,
-        clip_keys=dataset.clips.keys(),
-        feature_keys=dataset.features.keys(),
-        quarantine_keys=dataset.quarantine.keys(),
-    )
-    _say_plan(work)
-    intake = Intake(
-        tables={"clips": dataset.clips, "features": dataset.features},
-        quarantine=dataset.quarantine,
-        recipe_id=recipe.recipe_id,
-        commit_every_s=config.commit_every_s,
-    )
     with runlog.job_run(
         "extract", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
     ) as run:
-        if work.decode or work.measure:
-            with session.cluster(inline=config.inline):
-                _decode(work, dataset, recipe, features, config, intake)
-                _measure(work, dataset, features, config, intake)
-        elapsed_s = time.monotonic() - started
-        run.log_metrics(
-            {
-                "clips": intake.committed["clips"],
-                "vectors": intake.committed["features"],
-                "videos_failed": intake.failures.total(),
-                "videos_decoded": len(work.decode),
-                "elapsed_s": elapsed_s,
-            }
-            | {f"seconds/{name}": value for name, value in intake.seconds.items()}
+        _prune(dataset, videos)
+        work = plan_work(
+            videos=[video for video in videos if video.error is None],
+            recipe=recipe,
+            features=features,
+            clip_keys=dataset.clips.keys(),
+            feature_keys=dataset.features.keys(),
+            held=quarantine.held(dataset.quarantine),
         )
-        _say_summary(work, intake, elapsed_s)
-    failed = intake.failures.total() + work.quarantined + sum(v.error is not None for v in videos)
-    _check_budget(failed, len(videos), config.max_failed_share, dataset)
+        _say_plan(work)
+        intake = Intake(
+            tables={"clips": dataset.clips, "features": dataset.features},
+            dataset=dataset,
+            recipe_id=recipe.recipe_id,
+            commit_every_s=config.commit_every_s,
+        )
+        cores, busy_s = _work(work, dataset, features, config, intake)
+        _tidy(dataset, videos, recipe)
+        done = Extracted(
+            videos_decoded=len(work.videos),
+            clips=intake.committed["clips"],
+            vectors=intake.committed["features"],
+            failures=intake.failed_rows,
+            seconds=dict(intake.seconds),
+            idle_s=max(0.0, cores * busy_s - sum(intake.seconds.values())),
+            cores=cores,
+            elapsed_s=time.monotonic() - started,
+        )
+        run.set_tags(
+            {f"table_version.{name}": table.version for name, table in _made(dataset).items()}
+        )
+        run.log_metrics(_metrics(done))
+        _say_summary(work, intake, done)
+    unreadable = Counter(str(v.error).partition(":")[0] for v in videos if v.error is not None)
+    cli.check_budget(
+        unreadable + intake.failures + work.held,
+        len(videos),
+        max_share=config.max_failed_share,
+        max_count=config.max_failed,
+        where=str(dataset.quarantine.folder),
+    )
+    return done
+
+
+def _prune(dataset: Dataset, videos: Sequence[Video]) -> None:
+    """Rows of videos that are no longer in the corpus go; older versions keep theirs."""
+    there = {video.video_id for video in videos}
+    held = set(dataset.clips.read(["video_id"])["video_id"].to_pylist())
+    if gone := held - there:
+        deleted = dataset.delete_videos(gone)
+        said = ", ".join(f"{count} rows of {name}" for name, count in deleted.items())
+        say("extract", f"{len(gone)} videos are no longer in the corpus: deleted {said}")
+
+
+def _work(
+    work: Work,
+    dataset: Dataset,
+    features: Sequence[Feature],
+    config: ExtractConfig,
+    intake: Intake,
+) -> tuple[int, float]:
+    """Do what is to be done; the cores that did it, and for how long they were there."""
+    if work.is_empty:
+        return (os.cpu_count() or 1, 0.0)
+    from videoproc.runtime import session  # seconds of importing, which an empty night saves
+
+    with session.cluster(inline=config.inline):
+        started = time.monotonic()
+        _decode(work, dataset, features, config, intake)
+        _measure(work, dataset, features, config, intake)
+        cores = 1 if config.inline else session.num_cpus()
+        return cores, time.monotonic() - started
+
+
+def _tidy(dataset: Dataset, videos: Sequence[Video], recipe: Recipe) -> None:
+    """Quarantine lets go of what has succeeded, and small shards are joined."""
+    failed = quarantine.choose(dataset.quarantine, stage=STAGE)
+    if failed:
+        known, clips = {video.video_id: video for video in videos}, dataset.clips.keys()
+        quarantine.release(
+            dataset.quarantine,
+            [
+                row["quarantine_id"]
+                for row in failed
+                if (video := known.get(row["video_id"])) is not None
+                and video.error is None
+                and all(clip.clip_id in clips for clip in recipe.clips_of(video))
+            ],
+        )
+    for table in _made(dataset).values():
+        table.compact()
+
+
+def _made(dataset: Dataset) -> dict[str, Table]:
+    return {"clips": dataset.clips, "features": dataset.features}
+
+
+def _metrics(done: Extracted) -> dict[str, float]:
+    return {
+        "clips": done.clips,
+        "vectors": done.vectors,
+        "videos_failed": len(done.failures),
+        "videos_decoded": done.videos_decoded,
+        "elapsed_s": done.elapsed_s,
+        "seconds/idle": done.idle_s,
+    } | {f"seconds/{name}": value for name, value in done.seconds.items()}
 
 
 def _decode(
     work: Work,
     dataset: Dataset,
-    recipe: Recipe,
     features: Sequence[Feature],
     config: ExtractConfig,
     intake: Intake,
 ) -> None:
-    receipts = dataflow.run(
-        work.decode,
-        steps=[
-            dataflow.Named(
-                "decode",
-                decode_clips(sampling=config.sampling, size=config.size, limits=config.limits),
-            ),
-            dataflow.Named("augment", make_views(augmentation=config.augmentation)),
-            dataflow.Named("features", compute_features(features=features)),
-        ],
-        sink=step.write_shards(
-            outputs=[
-                step.output("clips", dataset.clips, step.select_clips(recipe.recipe_id)),
-                step.output("features", dataset.features, step.select_features),
-            ]
-        ),
-        inline=config.inline,
+    from videoproc.runtime import dataflow
+
+    recipe = work.recipe
+    sink = step.write_shards(
+        outputs=[
+            step.output("clips", dataset.clips, step.select_clips(recipe.recipe_id)),
+            step.output("features", dataset.features, step.select_features),
+        ]
     )
-    total = sum(len(row["wanted"]) for row in work.decode)
-    _take(receipts, intake, total=total, unit="clips")
+    steps = [
+        dataflow.Named(
+            "decode", decode_clips(sampling=recipe.sampling, size=recipe.size, limits=config.limits)
+        ),
+        dataflow.Named("augment", make_views(augmentation=recipe.augmentation)),
+        dataflow.Named("features", compute_features(features=features)),
+    ]
+    progress = Progress(job="extract", unit="clips", total=work.num_clips)
+    for rows in work.windows():
+        _take(dataflow.run(rows, steps=steps, sink=sink, inline=config.inline), intake, progress)
+    progress.close()
 
 
 def _measure(
     work: Work, dataset: Dataset, features: Sequence[Feature], config: ExtractConfig, intake: Intake
 ) -> None:
+    from videoproc.runtime import dataflow
+
     receipts = dataflow.run(
         step.stored_rows(dataset.clips, work.measure),
         steps=[
@@ -151,53 +243,45 @@ def _measure(
         ),
         inline=config.inline,
     )
-    _take(receipts, intake, total=len(work.measure), unit="stored clips")
-
-
-def _take(receipts: Iterable[Row], intake: Intake, *, total: int, unit: str) -> None:
-    progress = Progress(job="extract", unit=unit, total=total)
-    before = intake.num_rows
-    for _ in intake.take(receipts):
-        progress.advance_to(intake.num_rows - before)
+    progress = Progress(job="extract", unit="stored clips", total=len(work.measure))
+    _take(receipts, intake, progress)
     progress.close()
 
 
+def _take(receipts: Iterable[Row], intake: Intake, progress: Progress) -> None:
+    before = intake.num_rows - progress.done
+    for _ in intake.take(receipts):
+        progress.advance_to(intake.num_rows - before)
+
+
 def _say_plan(work: Work) -> None:
-    if work.quarantined:
+    if held := work.held.total():
         say(
             "extract",
-            f"{work.quarantined} videos are in quarantine and left alone "
-            "(--retry_quarantined true tries them again)",
+            f"{held} videos are in quarantine and left alone "
+            "(`python -m pipelines.retry_quarantine` tries them again)",
         )
-    if not work.decode:
+    if not work.videos:
         say("extract", f"nothing to decode: all {len(work.done)} clips are in already")
     elif work.done:
         say(
-            "extract", f"{len(work.done)} clips are in already, {len(work.decode)} videos to decode"
+            "extract", f"{len(work.done)} clips are in already, {len(work.videos)} videos to decode"
         )
     if work.measure:
         say("extract", f"{len(work.measure)} stored clips lack a feature")
 
 
-def _say_summary(work: Work, intake: Intake, elapsed_s: float) -> None:
-    if not work.decode and not work.measure:
+def _say_summary(work: Work, intake: Intake, done: Extracted) -> None:
+    if work.is_empty:
         return
     say(
         "extract",
-        f"{intake.committed['clips']} clips and {intake.committed['features']} vectors in "
-        f"{elapsed_s:.1f} s; {intake.failures.total()} videos went into quarantine",
+        f"{done.clips} clips and {done.vectors} vectors in {done.elapsed_s:.1f} s; "
+        f"{len(done.failures)} videos went into quarantine",
     )
     for error_class, count in intake.failures.most_common():
         say("extract", f"quarantine: {count} x {error_class}")
-    say("extract", f"worker time: {where_time_went(intake.seconds)}")
-
-
-def _check_budget(failed: int, total: int, max_failed_share: float, dataset: Dataset) -> None:
-    if total and failed / total > max_failed_share:
-        raise cli.JobError(
-            f"{failed} of {total} videos have no clips, more than max_failed_share "
-            f"{max_failed_share}: see the reasons in {dataset.quarantine.folder}"
-        )
+    say("extract", f"worker time: {where_time_went(done.seconds)}; idle {done.idle_s:.1f} s")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
@@ -10,15 +11,18 @@ from dataclasses import asdict, dataclass, field
 
 from pipelines import cli
 from videoproc import runlog
-from videoproc.corpus import manifest
-from videoproc.corpus.layouts import LAYOUTS
+from videoproc.corpus import manifest, survey
+from videoproc.corpus.layouts import LAYOUTS, Entry
+from videoproc.corpus.manifest import Known, Manifest
 from videoproc.corpus.splits import SplitConfig
 from videoproc.report.progress import Progress, say
-from videoproc.tables import Dataset
-from videoproc.tables.quarantine import quarantine_row, release
-from videoproc.types import UserError, Video
+from videoproc.tables import Dataset, quarantine
+from videoproc.tables.table import ConflictError
+from videoproc.types import Row, UserError, Video
 
 STAGE = "index"
+SETTINGS = "index.json"
+"""In the dataset: how its manifest was made. Splits are dealt anew where these settings differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +30,14 @@ class IndexConfig:
     """What index does.
 
     Args:
-        source: the corpus: a folder, or a CSV file with a column `file`.
+        source: the corpus: a folder, or a list of files, here or in an object store (s3://).
         data: the dataset folder.
-        layout: how the corpus lies on disk: folder (a folder a class) or csv.
+        layout: how the corpus is laid out, by name.
         split: how labelled videos are divided into train, val and test.
         processes: child processes that read files; by default one a core.
+        rehash: read every file, also those whose size and time have not changed.
+        max_vanished_share: stop where more than this share of the known videos is gone, since a
+            disk that is not mounted looks like that.
     """
 
     source: str
@@ -38,82 +45,163 @@ class IndexConfig:
     layout: str = "folder"
     split: SplitConfig = field(default_factory=SplitConfig)
     processes: int | None = None
+    rehash: bool = False
+    max_vanished_share: float = 0.5
 
     def __post_init__(self) -> None:
         if self.processes is not None and self.processes < 1:
             raise ValueError(f"processes is {self.processes}: use 1 or more, or null")
+        if not 0 <= self.max_vanished_share <= 1:
+            raise ValueError(
+                f"max_vanished_share is {self.max_vanished_share}: use a share from 0 to 1"
+            )
 
 
-def index(config: IndexConfig) -> list[Video]:
+def index(config: IndexConfig) -> Manifest:
     """Look at every file of a corpus and write the manifest: one row a video."""
     started = time.monotonic()
     if config.layout not in LAYOUTS:
         raise UserError(f"layout: no layout {config.layout!r}; there are {', '.join(LAYOUTS)}")
     dataset = Dataset(folder=cli.absolute(config.data))
     entries = LAYOUTS[config.layout](cli.absolute(config.source))
-    progress = Progress(job="index", unit="files", total=len(entries))
-    built = manifest.build(
-        entries,
-        split=config.split,
-        workers=config.processes or os.cpu_count() or 1,
-        on_progress=lambda done, _: progress.advance_to(done),
-    )
-    progress.close()
-    if len(built.failed) == len(built.videos):
-        raise UserError(
-            f"corpus {config.source!r} has no readable video among its {len(entries)} files, and "
-            f"the manifest is left as it was; the first says: {built.failed[0].error}"
-        )
+    version = dataset.manifest.version
+    built = _build(config, dataset, entries)
+    _check_found(config, built, num_files=len(entries), known=version >= 0)
     with runlog.job_run(
         "index", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
     ) as run:
-        _write(dataset, built.videos)
-        run.set_tags({"manifest_digest": manifest.digest(built.videos)})
+        _write(dataset, built, since=version)
+        dataset.write_text(SETTINGS, _settings(config))
+        run.set_tags(
+            {
+                "manifest_digest": manifest.digest(built.videos),
+                "table_version.manifest": dataset.manifest.version,
+            }
+        )
         run.log_metrics(
             {
                 "files": len(entries),
+                "files_read": built.num_read,
                 "videos": len(built.videos),
                 "duplicates": len(built.duplicates),
                 "errors": len(built.failed),
                 "hours": sum(video.duration_s or 0 for video in built.videos) / 3600,
                 "elapsed_s": time.monotonic() - started,
             }
+            | {f"changes/{name}": count for name, count in built.changes.counts().items()}
         )
     _say_summary(built, time.monotonic() - started)
-    return built.videos
+    return built
 
 
-def _write(dataset: Dataset, videos: Sequence[Video]) -> None:
-    rows = manifest.to_table(videos)
-    # Writing what is there already would only make a new version of the same.
-    if not dataset.manifest.exists or not dataset.manifest.read().equals(rows):
-        dataset.manifest.replace(rows)
-    release(dataset.quarantine, stage=STAGE, recipe_ids=[""])
-    dataset.quarantine.append_rows(
+def _build(config: IndexConfig, dataset: Dataset, entries: Sequence[Entry]) -> Manifest:
+    files = survey.from_table(dataset.files.read())
+    rows = dataset.manifest.read()
+    retried = quarantine.chosen_for_retry(dataset.quarantine, stage=STAGE)
+    known = Known(
+        files={} if config.rehash else files,
+        videos=manifest.from_table(rows),
+        forgotten=frozenset(dataset.forgotten.read(["digest"])["digest"].to_pylist()),
+        again={row["uri"] for row in retried},
+        keep_splits=dataset.read_text(SETTINGS) == _settings(config),
+    )
+    progress = Progress(job="index", unit="files", total=len(entries))
+
+    def on_progress(done: int, total: int) -> None:
+        progress.total = total
+        progress.advance_to(done)
+
+    built = manifest.build(
+        entries,
+        split=config.split,
+        workers=config.processes or os.cpu_count() or 1,
+        known=known,
+        on_progress=on_progress,
+    )
+    progress.close()
+    return built
+
+
+def _settings(config: IndexConfig) -> str:
+    """What decides the splits of the videos that are there."""
+    return json.dumps(asdict(config.split), indent=2, sort_keys=True)
+
+
+def _check_found(config: IndexConfig, built: Manifest, *, num_files: int, known: bool) -> None:
+    if len(built.failed) == len(built.videos) and built.videos:
+        raise UserError(
+            f"corpus {config.source!r} has no readable video among its {num_files} files, and "
+            f"the manifest is left as it was; the first says: {built.failed[0].error}"
+        )
+    deleted, counts = len(built.changes.deleted), built.changes.counts()
+    before = deleted + counts["unchanged"] + counts["moved"] + counts["changed"]
+    if known and deleted > config.max_vanished_share * before:
+        raise UserError(
+            f"{deleted} of {before} known videos are no longer in {config.source!r}, and the "
+            "manifest is left as it was: is the source mounted? If they are gone for good, "
+            "run index with --max_vanished_share 1"
+        )
+
+
+def _write(dataset: Dataset, built: Manifest, *, since: int) -> None:
+    try:
+        dataset.manifest.replace(manifest.to_table(built.videos), since=since)
+    except ConflictError as error:
+        raise cli.JobError(
+            f"another index has written the manifest meanwhile ({error}): run it again"
+        ) from error
+    dataset.files.replace(survey.to_table(built.files))
+    _write_quarantine(dataset, built)
+
+
+def _write_quarantine(dataset: Dataset, built: Manifest) -> None:
+    """Failures of tonight come in; what is readable now, or gone, goes out."""
+    failed = [_failure(video) for video in built.failed]
+    there = {row["quarantine_id"]: row for row in failed}
+    rows = quarantine.choose(dataset.quarantine, stage=STAGE)
+    held = {row["quarantine_id"] for row in rows if not row["retry"]}
+    quarantine.release(
+        dataset.quarantine, [r["quarantine_id"] for r in rows if r["quarantine_id"] not in there]
+    )
+    quarantine.put(dataset.quarantine, [row for key, row in there.items() if key not in held])
+    videos = {video.video_id for video in built.videos}
+    quarantine.release(
+        dataset.quarantine,
         [
-            quarantine_row(
-                video_id=video.video_id,
-                uri=video.uri,
-                stage=STAGE,
-                error_class=video.error.partition(":")[0],
-                message=video.error.partition(": ")[2],
-            )
-            for video in videos
-            if video.error is not None
-        ]
+            row["quarantine_id"]
+            for row in quarantine.choose(dataset.quarantine)
+            if row["stage"] != STAGE and row["video_id"] not in videos
+        ],
     )
 
 
-def _say_summary(built: manifest.Manifest, elapsed_s: float) -> None:
+def _failure(video: Video) -> Row:
+    error_class, _, message = str(video.error).partition(": ")
+    return quarantine.quarantine_row(
+        video_id=video.video_id,
+        digest=video.digest,
+        uri=video.uri,
+        stage=STAGE,
+        error_class=error_class,
+        message=message,
+    )
+
+
+def _say_summary(built: Manifest, elapsed_s: float) -> None:
     readable = [video for video in built.videos if video.error is None]
     hours = sum(video.duration_s or 0 for video in readable) / 3600
     say("index", f"{len(readable)} videos, {hours:.2f} hours, in {elapsed_s:.1f} s")
+    counts = built.changes.counts()
+    said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    say("index", f"{said or 'nothing there'}; {built.num_read} files read")
     splits = Counter(video.split or "none" for video in readable)
     say("index", "splits: " + ", ".join(f"{name} {n}" for name, n in sorted(splits.items())))
-    labels = Counter(video.label or "unlabelled" for video in readable)
+    labels = Counter(label for video in readable for label in video.labels or ("unlabelled",))
     say("index", "labels: " + ", ".join(f"{name} {n}" for name, n in sorted(labels.items())))
     for kept, dropped in built.duplicates:
         say("index", f"duplicate: {dropped} has the bytes of {kept}, kept once")
+    if built.forgotten:
+        say("index", f"{built.forgotten} files are of videos that were to be forgotten: left out")
     for video in built.failed:
         say("index", f"quarantine: {video.uri}: {video.error}")
 

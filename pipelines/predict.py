@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -20,7 +21,7 @@ from videoproc.media import Limits, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
 from videoproc.runtime import dataflow, session
-from videoproc.tables import Dataset, Table, step
+from videoproc.tables import Dataset, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import Work, plan_work
 from videoproc.tasks import select_task
@@ -58,19 +59,19 @@ def predict(config: PredictConfig) -> None:
     card = checkpoint.read_card(folder)
     table = dataset.predictions(task=card.task, columns=select_task(card.task).outputs.COLUMNS)
     work = _plan(dataset, table, card, config)
-    if work.quarantined:
-        say("predict", f"{work.quarantined} videos are in quarantine and left alone")
-    if not work.decode and not work.done:
+    if held := work.held.total():
+        say("predict", f"{held} videos are in quarantine and left alone")
+    if not work.videos and not work.done:
         say(
             "predict",
             f"nothing to do: {table.folder} holds every other clip's prediction already"
-            if work.quarantined
+            if held
             else f"nothing to do: {table.folder} holds every clip's prediction already",
         )
         return
     intake = Intake(
         tables={"predictions": table},
-        quarantine=dataset.quarantine,
+        dataset=dataset,
         recipe_id=card.make_recipe().recipe_id,
     )
     with runlog.job_run(
@@ -113,7 +114,7 @@ def _plan(dataset: Dataset, table: Table, card: Card, config: PredictConfig) -> 
         features=[],
         clip_keys=dataset.clips.keys(),
         feature_keys=set(),
-        quarantine_keys=dataset.quarantine.keys(),
+        held=quarantine.held(dataset.quarantine),
         all_views=False,
     )
 
@@ -144,12 +145,9 @@ def _apply(
         dataflow.Named("augment", make_views(augmentation=recipe.augmentation)),
     ]
     read = [dataflow.Named("read", step.read_stored_clips())]
-    total = len(work.done) + sum(len(row["wanted"]) for row in work.decode)
-    progress = Progress(job="predict", unit="clips", total=total)
-    for rows, steps in (
-        (step.stored_rows(dataset.clips, work.done), read),
-        (work.decode, decode),
-    ):
+    progress = Progress(job="predict", unit="clips", total=len(work.done) + work.num_clips)
+    parts = [(step.stored_rows(dataset.clips, work.done), read)]
+    for rows, steps in itertools.chain(parts, ((rows, decode) for rows in work.windows())):
         receipts = dataflow.run(rows, steps=steps, model=model, sink=sink, inline=config.inline)
         for _ in intake.take(receipts):
             progress.advance_to(intake.num_rows)

@@ -29,7 +29,7 @@ class SynthesizeConfig(SyntheticConfig):
 
 def run(config: SynthesizeConfig) -> Summary:
     """Make a labelled corpus of real H.264 files with known truth."""
-    output = cli.absolute(config.output)
+    output = cli.local(config.output, setting="output")
     scenes = SyntheticConfig(
         **{name: getattr(config, name) for name in SyntheticConfig.__dataclass_fields__}
     )

@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from videoproc.storage import Anywhere
 from videoproc.types import UserError
 from videoproc.version import code_version
 
@@ -141,7 +142,7 @@ class Run:
 def job_run(
     job: str,
     *,
-    data: Path,
+    data: Anywhere,
     workspace: Path,
     config: Mapping[str, Any],
     name: str | None = None,
@@ -185,7 +186,7 @@ def open_run(run_id: str, *, workspace: Path) -> Run:
     return Run(run_id=run_id, client=client)
 
 
-def find_run(*, data: Path, workspace: Path, tags: Mapping[str, str]) -> Run | None:
+def find_run(*, data: Anywhere, workspace: Path, tags: Mapping[str, str]) -> Run | None:
     """The newest finished run of a dataset's comparisons with these tags."""
     client = _client(workspace)
     experiment = client.get_experiment_by_name(data.name)
@@ -230,7 +231,7 @@ def _fluent(uri: str) -> Iterator[None]:
 def _create(
     client: mlflow.MlflowClient,
     job: str,
-    data: Path,
+    data: Anywhere,
     workspace: Path,
     *,
     name: str | None,

@@ -28,12 +28,30 @@ MANIFEST = pa.schema(
         ("fps", pa.float64()),
         ("num_frames", pa.int64()),
         ("duration_s", pa.float64()),
-        ("label", pa.string()),
+        ("labels", pa.list_(pa.string())),
         ("group", pa.string()),
         ("split", pa.string()),
         ("error", pa.string()),
     ]
 )
+
+FILES = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("stamp", pa.string()),  # changes when the file does: its time, or a store's etag
+        ("examined", pa.int32()),  # the EXAMINE_VERSION that looked at it
+        ("digest", pa.string()),
+        ("codec", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("fps", pa.float64()),
+        ("num_frames", pa.int64()),
+        ("duration_s", pa.float64()),
+        ("error", pa.string()),
+    ]
+)
+"""What each file was found to be, so that none is read again that has not changed."""
 
 CLIPS = pa.schema(
     [
@@ -65,15 +83,22 @@ QUARANTINE = pa.schema(
     [
         ("quarantine_id", pa.string()),
         ("video_id", pa.string()),
+        ("digest", pa.string()),
         ("uri", pa.string()),
         ("stage", pa.string()),
+        ("recipe_id", pa.string()),
         ("error_class", pa.string()),
         ("message", pa.string()),
-        ("recipe_id", pa.string()),
-        ("time", pa.string()),
+        ("attempts", pa.int32()),
+        ("first_time", pa.string()),  # ISO 8601, UTC
+        ("last_time", pa.string()),
+        ("retry", pa.bool_()),
         ("versions", pa.string()),
     ]
 )
+
+FORGOTTEN = pa.schema([("digest", pa.string()), ("video_id", pa.string()), ("time", pa.string())])
+"""Videos that somebody has asked to forget. Nothing but their digests is kept."""
 
 PREDICTION_KEYS = pa.schema(
     [

@@ -11,6 +11,9 @@ import numpy as np
 Row = dict[str, Any]
 """One row on its way between steps: plain values, bytes and lists, so that Arrow can carry it."""
 
+SECONDS = "seconds_"
+"""Columns of this prefix carry how long a step took for a row; they are summed, never stored."""
+
 
 class UserError(ValueError):
     """What the user can mend: the message names the item, the value and the remedy in one line.
@@ -19,13 +22,13 @@ class UserError(ValueError):
     """
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Video:
     """One row of the manifest: a file, what its header says, and what is known of it.
 
     A file that cannot be read has an `error` and no header fields. `width` and `height` are as
     displayed (after rotation), `fps` is the average rate, `num_frames` counts the frames that
-    the packet index promises.
+    the packet index promises. `labels` are sorted; most corpora give one.
     """
 
     video_id: str
@@ -38,7 +41,7 @@ class Video:
     fps: float | None = None
     num_frames: int | None = None
     duration_s: float | None = None
-    label: str | None = None
+    labels: tuple[str, ...] = ()
     group: str | None = None
     split: str | None = None
     error: str | None = None
@@ -46,8 +49,15 @@ class Video:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[0-9a-f]{64}", self.digest):
             raise ValueError(f"digest of {self.uri!r} is {self.digest!r}, not SHA-256 in hex")
+        if list(self.labels) != sorted(set(self.labels)):
+            raise ValueError(f"labels of {self.uri!r} are {self.labels}, not sorted and unique")
         if self.error is None and not (self.num_frames and self.num_frames > 0):
             raise ValueError(f"{self.uri!r} has neither frames nor an error")
+
+    @property
+    def label(self) -> str | None:
+        """The only label; None where there is none, or more than one."""
+        return self.labels[0] if len(self.labels) == 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)

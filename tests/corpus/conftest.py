@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,10 +31,16 @@ def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_video() -> Callable[..., Video]:
     """A manifest row that no file stands behind."""
 
-    def make(uri: str, **known: str | None) -> Video:
+    def make(uri: str, *, label: str | None = None, **known: Any) -> Video:
         digest = hashlib.sha256(uri.encode()).hexdigest()
+        labels = () if label is None else (label,)
         return Video(
-            video_id=digest[:32], digest=digest, uri=uri, size_bytes=1, num_frames=24, **known
+            video_id=digest[:32],
+            digest=digest,
+            uri=uri,
+            size_bytes=1,
+            num_frames=24,
+            **{"labels": labels} | known,
         )
 
     return make

@@ -109,7 +109,7 @@ def test_a_given_split_of_another_name_is_refused(make_video):
 
 
 def test_a_group_is_a_column_or_what_an_expression_finds_in_the_uri():
-    entry = Entry(uri="/x/cam03_017.mp4", label="up", columns={"source_id": "7"})
+    entry = Entry(uri="/x/cam03_017.mp4", labels=("up",), columns={"source_id": "7"})
     assert group_of(entry, "source_id") == "7"
     assert group_of(entry, r"(cam\d+)_") == "cam03"
 
@@ -145,7 +145,7 @@ def test_a_wrong_config_names_the_field_and_value(wrong, message):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_surveillance_fights_split_by_source_keep_their_shares(shared_data, make_video, seed):
     entries = LAYOUTS["csv"](shared_data / "surveillance_fights" / "groups.csv")
-    videos = [make_video(e.uri, label=e.label, group=group_of(e, GROUP)) for e in entries]
+    videos = [make_video(e.uri, labels=e.labels, group=group_of(e, GROUP)) for e in entries]
     done = assign(videos, SplitConfig(seed=seed))
     check_no_leak(done)
     for (_, split), share in shares(done).items():

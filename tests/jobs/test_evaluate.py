@@ -59,7 +59,8 @@ def test_accuracy_stands_within_its_interval_and_counts_every_clip(
 
 
 def test_each_class_has_its_precision_recall_and_f1(trained, measured: dict[str, float]) -> None:
-    labels = set(Dataset(folder=trained.data).manifest.read(["label"])["label"].to_pylist())
+    videos = manifest.from_table(Dataset(folder=trained.data).manifest.read())
+    labels = {video.label for video in videos}
     for name in ("precision", "recall", "f1"):
         of_classes = {key.split("/")[2] for key in measured if key.startswith(f"test/{name}/")}
         assert of_classes == labels - {None}
@@ -105,7 +106,7 @@ def test_a_split_without_clips_is_refused(trained, extracted: Path) -> None:
     dataset = Dataset(folder=extracted)
     of_test = dataset.manifest.read().filter(pc.field("split") == "test")["video_id"].to_pylist()
     for video_id in of_test:
-        dataset.clips.delete(f"video_id = '{video_id}'")
+        dataset.clips.delete("video_id", [video_id])
     with pytest.raises(UserError, match="no clip in split 'test'"):
         evaluate(EvaluateConfig(data=str(extracted), run=trained.run_id))
 
@@ -140,7 +141,7 @@ def test_another_datasets_metrics_do_not_stand_on_the_trained_run(trained, extra
     videos = manifest.from_table(dataset.manifest.read())
     other = {v.label: w.label for v, w in zip(videos, videos[7:] + videos[:7], strict=True)}
     dataset.manifest.replace(
-        manifest.to_table([replace(v, label=other.get(v.label)) for v in videos])
+        manifest.to_table([replace(v, labels=(other[v.label],) if v.label else ()) for v in videos])
     )
     evaluate(EvaluateConfig(data=str(extracted), run=trained.run_id))
     assert trained.run.metrics["test/accuracy"] == before
@@ -155,7 +156,7 @@ def test_a_corrected_label_makes_an_evaluation_out_of_date(trained, tmp_path: Pa
     videos = manifest.from_table(table.read())
     position = next(i for i, video in enumerate(videos) if video.split == "test")
     other = next(v.label for v in videos if v.label not in (None, videos[position].label))
-    videos[position] = replace(videos[position], label=other)
+    videos[position] = replace(videos[position], labels=(other,))
     table.replace(manifest.to_table(videos))
     assert not is_measured(config)
 

@@ -144,7 +144,9 @@ def test_quarantined_videos_are_tried_again_when_asked(flawed, videos, write_sma
 
 
 def test_too_many_failures_fail_the_job_after_the_rest_is_in(flawed):
-    with pytest.raises(cli.JobError, match="2 of 8 videos have no clips, more than"):
+    with pytest.raises(
+        cli.JobError, match="2 of 8 videos have failed, more than max_failed_share 0.2: 2 x "
+    ):
         run_extract(flawed, max_failed_share=0.2)
     assert Dataset(folder=flawed).clips.read().num_rows == 6
 
@@ -159,7 +161,7 @@ def test_a_failed_job_ends_with_exit_code_1_and_one_line(flawed, run_job):
     code, _, errors = run_job(extract_job, "--data", str(flawed), "--inline", "true")
     assert code == 1
     (line,) = errors.splitlines()
-    assert line.startswith("error: 2 of 8 videos have no clips")
+    assert line.startswith("error: 2 of 8 videos have failed")
 
 
 def test_the_summary_names_where_the_time_went(data, capsys):

@@ -23,7 +23,7 @@ def run_index(videos, tmp_path):
 
 def test_every_video_gets_a_row_with_its_header(run_index):
     rows = run_index().manifest.read().to_pylist()
-    assert [row["label"] for row in rows].count("walk") == 3
+    assert [row["labels"] for row in rows].count(["walk"]) == 3
     assert {(row["width"], row["height"], row["num_frames"]) for row in rows} == {(48, 48, 24)}
 
 
@@ -78,7 +78,7 @@ def test_a_corpus_without_labels_has_splits_all_the_same(run_index, videos, tmp_
         shutil.copy(path, flat / f"{number}.mp4")
     rows = run_index(source=str(flat)).manifest.read().to_pylist()
     assert {row["split"] for row in rows} == {"train", "val", "test"}
-    assert {row["label"] for row in rows} == {None}
+    assert all(row["labels"] == [] for row in rows)
 
 
 def test_a_name_that_is_no_text_costs_that_file_only(run_index, videos):

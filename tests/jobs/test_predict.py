@@ -37,7 +37,7 @@ def half_extracted(extracted: Path) -> Path:
     """A dataset some of whose videos have no clip in the table."""
     dataset = Dataset(folder=extracted)
     for video_id in sorted(readable(extracted))[::3]:
-        dataset.clips.delete(f"video_id = '{video_id}'")
+        dataset.clips.delete("video_id", [video_id])
     return extracted
 
 
@@ -59,7 +59,7 @@ def test_predictions_on_the_test_split_have_the_accuracy_that_evaluate_finds(
     measured = evaluate(EvaluateConfig(data=str(extracted), run=trained.run_id))
     rows = run_predict(extracted, trained)
     in_split = [v for v in readable(extracted).values() if v["split"] == "test"]
-    hits = [rows[video["video_id"]]["label"] == video["label"] for video in in_split]
+    hits = [[rows[video["video_id"]]["label"]] == video["labels"] for video in in_split]
     assert sum(hits) / len(hits) == pytest.approx(measured["test/accuracy"])
 
 
@@ -88,9 +88,9 @@ def test_stored_clips_are_read_and_missing_ones_decoded_on_ray(
 def test_videos_without_a_label_are_answered_too(trained, extracted: Path) -> None:
     manifest = Dataset(folder=extracted).manifest
     rows = manifest.read()
-    position = rows.schema.get_field_index("label")
+    position = rows.schema.get_field_index("labels")
     unlabelled = rows.set_column(
-        position, rows.schema.field(position), pa.nulls(len(rows), pa.string())
+        position, rows.schema.field(position), pa.array([[]] * len(rows), pa.list_(pa.string()))
     )
     manifest.replace(unlabelled)
     answered = run_predict(extracted, trained)
@@ -112,7 +112,7 @@ def test_predicting_again_does_nothing_and_says_so(
 def test_only_what_has_no_prediction_yet_is_predicted(trained, extracted: Path) -> None:
     rows = run_predict(extracted, trained)
     gone = sorted(rows)[0]
-    table_of(extracted).delete(f"video_id = '{gone}'")
+    table_of(extracted).delete("video_id", [gone])
     again = run_predict(extracted, trained)
     assert again.keys() == rows.keys()
     assert {key: again[key] for key in rows if key != gone} == {

@@ -35,11 +35,11 @@ def rewrite_manifest(data: Path, column: str, values: Callable[[pa.Table], objec
 
 
 def only_label(rows: pa.Table) -> pa.Array:
-    return pa.array(["walk"] * len(rows))
+    return pa.array([["walk"]] * len(rows))
 
 
 def no_labels(rows: pa.Table) -> pa.Array:
-    return pa.nulls(len(rows), pa.string())
+    return pa.array([[]] * len(rows), pa.list_(pa.string()))
 
 
 def no_validation(rows: pa.Table) -> pa.ChunkedArray:
@@ -152,7 +152,11 @@ def test_the_training_key_is_that_of_data_and_settings(
     assert len({key(), key(workers=1), key(loop={"epochs": 9}), key(model_settings={})}) == 4
     before = key()
     rewrite_manifest(
-        extracted, "label", lambda rows: pc.replace_substring(rows["label"], "left", "right")
+        extracted,
+        "labels",
+        lambda rows: pa.array(
+            [["right" if x == "left" else x for x in row] for row in rows["labels"].to_pylist()]
+        ),
     )
     assert key() != before
 
@@ -180,8 +184,8 @@ def test_wrong_settings_are_refused_before_ray_starts(
 @pytest.mark.parametrize(
     ("column", "values", "complaint"),
     [
-        ("label", only_label, r"two classes or more .*\['walk'\]"),
-        ("label", no_labels, "no clip to learn from in split 'train'"),
+        ("labels", only_label, r"two classes or more .*\['walk'\]"),
+        ("labels", no_labels, "no clip to learn from in split 'train'"),
         ("split", no_validation, "no clip to learn from in split 'val'"),
     ],
 )
@@ -209,7 +213,8 @@ def test_a_dataset_without_clips_says_what_to_run_first(
 def test_a_dataset_whose_clips_are_all_gone_says_so(
     extracted: Path, make_config: MakeConfig
 ) -> None:
-    Dataset(folder=extracted).clips.delete("true")
+    clips = Dataset(folder=extracted).clips
+    clips.replace(clips.schema.empty_table())
     with pytest.raises(UserError, match="no clip to learn from in split 'train'"):
         train(make_config(extracted))
 

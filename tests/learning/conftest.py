@@ -42,7 +42,7 @@ def make_videos() -> list[Video]:
             size_bytes=1,
             num_frames=48,
             duration_s=2.0,
-            label=LABELS[i % 3],
+            labels=(LABELS[i % 3],),
             group=f"source {i % 4}",
         )
         for i, digest in enumerate(digests)

@@ -13,7 +13,7 @@ from videoproc.learning.checkpoint import Card
 from videoproc.learning.evaluate import interval, score
 from videoproc.learning.samples import Sample, read_sample
 from videoproc.learning.world import World
-from videoproc.tables.read import ClipReader
+from videoproc.tables.clip_reader import ClipReader
 from videoproc.tasks import Scores, select_task
 
 MakeCard = Callable[..., Card]

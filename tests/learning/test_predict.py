@@ -12,7 +12,7 @@ from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card, Position
 from videoproc.learning.predict import Predictor, prediction_id
 from videoproc.learning.samples import Sample, read_sample
-from videoproc.tables.read import ClipReader
+from videoproc.tables.clip_reader import ClipReader
 from videoproc.types import Row
 
 FINE = {"uri": "a.mp4", "stage": "", "error_class": "", "message": ""}

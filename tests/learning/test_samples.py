@@ -9,7 +9,7 @@ from videoproc import schema
 from videoproc.augment import Augmentation
 from videoproc.learning.samples import Sample, find_samples, read_sample
 from videoproc.tables import Dataset, Recipe
-from videoproc.tables.read import ClipReader
+from videoproc.tables.clip_reader import ClipReader
 from videoproc.types import Video
 
 
@@ -30,7 +30,7 @@ def test_the_order_does_not_depend_on_the_order_of_the_manifest(
 def test_a_sample_carries_the_manifests_present_label_and_group(
     dataset: Dataset, recipe: Recipe, videos: list[Video]
 ) -> None:
-    corrected = replace(videos[0], label="corrected", group="elsewhere")
+    corrected = replace(videos[0], labels=("corrected",), group="elsewhere")
     (sample,) = find_samples(dataset, recipe=recipe, videos=[corrected], all_views=False)
     assert (sample.row["label"], sample.row["group"]) == ("corrected", "elsewhere")
 

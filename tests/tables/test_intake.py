@@ -9,7 +9,7 @@ from videoproc.tables.intake import Intake
 
 @pytest.fixture
 def intake(table, dataset):
-    return Intake(tables={"numbers": table}, quarantine=dataset.quarantine, recipe_id="r")
+    return Intake(tables={"numbers": table}, dataset=dataset, recipe_id="r")
 
 
 def receipt(shard=None, *, failures=(), **seconds):

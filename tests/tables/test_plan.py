@@ -10,6 +10,7 @@ from videoproc.augment import Augmentation
 from videoproc.features import FEATURES
 from videoproc.media import Sampling
 from videoproc.tables import Recipe
+from videoproc.tables import plan as plan_module
 from videoproc.tables.plan import plan_work
 from videoproc.tables.quarantine import quarantine_row
 
@@ -33,27 +34,37 @@ def plan(videos, *, features: Sequence = (), clips=(), vectors=(), quarantined=(
         features=features,
         clip_keys={clip.clip_id for clip in clips},
         feature_keys={f"{clip.clip_id}/{feature.feature_id}" for clip, feature in vectors},
-        quarantine_keys=set(quarantined),
+        held=dict.fromkeys(quarantined, "Crash"),
         **others,
     )
 
 
+def rows_of(work):
+    return [row for window in work.windows() for row in window]
+
+
 def test_at_first_every_video_is_decoded(videos):
     work = plan(videos)
-    assert [row["uri"] for row in work.decode] == ["v", "w"]
-    assert [len(row["wanted"]) for row in work.decode] == [4, 4]
-    assert [len(row["spans"]) for row in work.decode] == [2, 2]
+    assert [row["uri"] for row in rows_of(work)] == ["v", "w"]
+    assert [len(row["wanted"]) for row in rows_of(work)] == [4, 4]
+    assert [len(row["spans"]) for row in rows_of(work)] == [2, 2]
+    assert (work.num_clips, work.is_empty) == (8, False)
+
+
+def test_rows_are_made_a_window_at_a_time(videos, monkeypatch):
+    monkeypatch.setattr(plan_module, "WINDOW", 1)
+    assert [[row["uri"] for row in window] for window in plan(videos).windows()] == [["v"], ["w"]]
 
 
 def test_a_video_whose_clips_are_in_is_not_decoded(videos):
     work = plan(videos, clips=clips_of(videos[0]))
-    assert [row["uri"] for row in work.decode] == ["w"]
-    assert work.done == clips_of(videos[0])
+    assert [row["uri"] for row in rows_of(work)] == ["w"]
+    assert work.done == [clip.clip_id for clip in clips_of(videos[0])]
 
 
 def test_only_the_spans_of_missing_clips_are_decoded(videos):
     clips = clips_of(videos[0])
-    (row,) = plan(videos[:1], clips=clips[:3]).decode
+    (row,) = rows_of(plan(videos[:1], clips=clips[:3]))
     assert [span["clip_index"] for span in row["spans"]] == [1]
     assert [clip["clip_id"] for clip in row["wanted"]] == [clips[3].clip_id]
 
@@ -62,12 +73,13 @@ def test_clips_that_lack_a_feature_are_measured(videos):
     clips = clips_of(videos[0])
     vectors = [(clip, COLOUR) for clip in clips] + [(clips[0], MOTION)]
     work = plan(videos[:1], features=[COLOUR, MOTION], clips=clips, vectors=vectors)
-    assert (work.decode, work.measure) == ([], clips[1:])
+    assert (work.videos, work.measure) == ([], [clip.clip_id for clip in clips[1:]])
 
 
 def test_a_quarantined_video_is_left_alone_and_counted(videos):
     row = quarantine_row(
         video_id=videos[0].video_id,
+        digest="",
         uri="v",
         stage="decode",
         error_class="Crash",
@@ -75,13 +87,14 @@ def test_a_quarantined_video_is_left_alone_and_counted(videos):
         recipe_id=RECIPE.recipe_id,
     )
     work = plan(videos, quarantined=[row["quarantine_id"]])
-    assert [row["uri"] for row in work.decode] == ["w"]
-    assert work.quarantined == 1
+    assert [row["uri"] for row in rows_of(work)] == ["w"]
+    assert work.held == {"Crash": 1}
 
 
 def test_a_video_that_failed_under_another_recipe_is_tried(videos):
     row = quarantine_row(
         video_id=videos[0].video_id,
+        digest="",
         uri="v",
         stage="decode",
         error_class="Crash",
@@ -89,9 +102,9 @@ def test_a_video_that_failed_under_another_recipe_is_tried(videos):
         recipe_id="another",
     )
     work = plan(videos, quarantined=[row["quarantine_id"]])
-    assert (len(work.decode), work.quarantined) == (2, 0)
+    assert (len(work.videos), work.held) == (2, {})
 
 
 def test_without_views_the_clips_themselves_are_enough(videos):
     clips = [clip for clip in clips_of(videos[0]) if clip.view == 0]
-    assert plan(videos[:1], clips=clips, all_views=False).decode == []
+    assert plan(videos[:1], clips=clips, all_views=False).is_empty

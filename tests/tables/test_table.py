@@ -86,7 +86,7 @@ def test_a_writer_that_was_overtaken_neither_doubles_nor_loses_rows(
 
 def test_a_writer_that_was_overtaken_by_a_deletion_tries_again(table, overtaken, shard_of):
     table.append([shard_of(table, "a", "b")])
-    overtaken.meanwhile = lambda: table.delete("id = 'a'")
+    overtaken.meanwhile = lambda: table.delete("id", ["a"])
     overtaken.append([shard_of(table, "c")])
     assert ids_of(table) == ["b", "c"]
 
@@ -165,7 +165,7 @@ def test_replacing_puts_the_new_rows_in_the_place_of_all_others(table, shard_of)
 def test_deleted_rows_are_gone_and_may_come_back(table, shard_of):
     shard = shard_of(table, "a", "b")
     table.append([shard])
-    table.delete("id = 'a'")
+    table.delete("id", ["a"])
     assert (ids_of(table), table.keys()) == (["b"], {"b"})
     assert table.append([shard]) == 1
     assert ids_of(table) == ["a", "b"]
@@ -174,7 +174,7 @@ def test_deleted_rows_are_gone_and_may_come_back(table, shard_of):
 def test_a_shard_that_was_deleted_as_a_whole_may_come_back_under_its_name(table, shard_of):
     shard = shard_of(table, "a", "b")
     table.append([shard])
-    table.delete("id IN ('a', 'b')")
+    table.delete("id", ["a", "b"])
     assert table.append([shard]) == 2
     assert ids_of(table) == ["a", "b"]
 
@@ -216,7 +216,7 @@ def test_polars_reads_what_was_appended_and_deleted(dataset, clip_rows):
     rows = clip_rows(6)
     dataset.clips.append_rows(rows[:4])
     dataset.clips.append_rows(rows[4:])
-    dataset.clips.delete(f"clip_id = '{rows[0]['clip_id']}'")
+    dataset.clips.delete("clip_id", [rows[0]["clip_id"]])
     found = pl.scan_delta(str(dataset.clips.folder)).sort("frames").collect().to_dicts()
     assert found == sorted(rows[1:], key=lambda row: row["frames"])
 
@@ -224,7 +224,7 @@ def test_polars_reads_what_was_appended_and_deleted(dataset, clip_rows):
 def test_rows_beside_deleted_ones_keep_their_values_and_types(dataset, clip_rows):
     rows = clip_rows(6)
     dataset.clips.append_rows(rows)
-    dataset.clips.delete(f"video_id = '{rows[0]['video_id']}'")
+    dataset.clips.delete("video_id", [rows[0]["video_id"]])
     assert dataset.clips.read().to_pylist() == rows[2:]
     assert dataset.clips.read().schema == schema.CLIPS
 
@@ -232,7 +232,7 @@ def test_rows_beside_deleted_ones_keep_their_values_and_types(dataset, clip_rows
 def test_a_deletion_leaves_row_groups_of_about_a_megabyte(dataset, clip_rows):
     rows = clip_rows(12, side=256, num_frames=2)  # 0.4 MB a clip
     dataset.clips.append_rows(rows)
-    dataset.clips.delete(f"clip_id = '{rows[0]['clip_id']}'")
+    dataset.clips.delete("clip_id", [rows[0]["clip_id"]])
     (path,) = dataset.clips.files()
     assert pq.read_metadata(path).num_row_groups >= 5
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from videoproc import storage
 from videoproc.media import Header, MediaError, probe
+
+EXAMINE_VERSION = 1  # raise it when the same bytes come to another header
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ def examine(uri: str) -> Finding:
 def fingerprint(uri: str) -> Finding:
     """The digest alone, with an error if the bytes cannot be read."""
     try:
-        with Path(uri).open("rb") as file:
+        with storage.at(uri).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return Finding(digest=digest, size_bytes=file.tell())
     except OSError as error:

@@ -4,28 +4,71 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
 
 from videoproc import schema
-from videoproc.corpus.examine import Finding, examine, fingerprint
+from videoproc.corpus.examine import Finding
 from videoproc.corpus.layouts import Entry
 from videoproc.corpus.splits import SplitConfig, assign, group_of
-from videoproc.media import Limits, MediaError
-from videoproc.media.isolate import Isolated
+from videoproc.corpus.survey import Seen, survey
 from videoproc.types import Video
 
-LIMITS = Limits(timeout_s=600.0)  # every byte is read, twice: 30 GB at 100 MB/s
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What an earlier night has left: files by uri, the videos, and who must not come back.
+
+    again: uris that are read even if they look unchanged. keep_splits: whether videos keep the
+    split that they have, since it was dealt by the same settings.
+    """
+
+    files: Mapping[str, Seen] = field(default_factory=dict)
+    videos: Sequence[Video] = ()
+    forgotten: Collection[str] = ()
+    again: Collection[str] = ()
+    keep_splits: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """Videos by what has happened to them since the last night.
+
+    new: not there before. changed: another content under a known uri. moved: known content under
+    another uri. relabelled: another label, group or split. deleted: no longer in the corpus.
+    """
+
+    new: Sequence[Video] = ()
+    changed: Sequence[Video] = ()
+    moved: Sequence[Video] = ()
+    relabelled: Sequence[Video] = ()
+    deleted: Sequence[Video] = ()
+    unchanged: int = 0
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "new": len(self.new),
+            "changed": len(self.changed),
+            "moved": len(self.moved),
+            "relabelled": len(self.relabelled),
+            "deleted": len(self.deleted),
+            "unchanged": self.unchanged,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """duplicates: (kept uri, dropped uri) of files that are the same to the byte."""
+    """duplicates: (kept uri, dropped uri) of files that are the same to the byte. files: what each
+    file was found to be. num_read: files that had to be read for it. forgotten: files left out."""
 
     videos: list[Video]
     duplicates: list[tuple[str, str]]
+    files: list[Seen]
+    changes: Changes
+    num_read: int
+    forgotten: int
 
     @property
     def failed(self) -> list[Video]:
@@ -38,38 +81,105 @@ def build(
     *,
     split: SplitConfig,
     workers: int,
+    known: Known | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
-    """Read every listed file's bytes and header, in `workers` child processes, and split.
+    """Read the bytes and header of every listed file that is not known, in `workers` child
+    processes, and split.
 
     A bad file costs itself only: its row has an `error`. Files that are the same to the byte make
     one row, that of the first uri; where their labels differ, nobody knows which is right, and
-    the row has an error that names them. A column `split` of the list is taken as given.
-    on_progress: called with the files done and their number.
+    the row has an error that names them. A file that is listed several times has all the labels.
+    A column `split` of the list is taken as given.
+    on_progress: called with the files read and the number to read.
     Errors: UserError where groups or splits cannot be made (see `group_of` and `assign`).
     """
-    entries = sorted(entries, key=lambda entry: (entry.uri, entry.label or ""))
+    known = known or Known()
+    entries = sorted(entries, key=lambda entry: (entry.uri, entry.labels))
     # Before any file is read: a wrong expression must not cost an hour of reading.
     groups = [None if split.group is None else group_of(entry, split.group) for entry in entries]
+    files, num_read = survey(
+        [entry.uri for entry in entries],
+        known=known.files,
+        again=known.again,
+        workers=workers,
+        on_progress=on_progress,
+    )
     same_bytes: dict[str, list[Video]] = defaultdict(list)
-    examined = _examine_all([entry.uri for entry in entries], workers=workers)
-    for done, (entry, group, finding) in enumerate(zip(entries, groups, examined, strict=True), 1):
-        same_bytes[finding.digest].append(_video(entry, group, finding))
-        if on_progress is not None:
-            on_progress(done, len(entries))
-    videos = assign([_merge(same) for same in same_bytes.values()], split)
-    duplicates = [(same[0].uri, other.uri) for same in same_bytes.values() for other in same[1:]]
-    return Manifest(videos=videos, duplicates=duplicates)
+    for entry, group, seen in zip(entries, groups, files, strict=True):
+        same_bytes[seen.finding.digest].append(_video(entry, group, seen.finding))
+    forgotten = [digest for digest in same_bytes if digest in known.forgotten]
+    num_forgotten = sum(len(same_bytes.pop(digest)) for digest in forgotten)
+    merged = [_merge(same) for same in same_bytes.values()]
+    videos = assign(_with_kept_splits(merged, known), split)
+    duplicates = [
+        (uris[0], other)
+        for same in same_bytes.values()
+        for uris in [list(dict.fromkeys(video.uri for video in same))]
+        for other in uris[1:]
+    ]
+    return Manifest(
+        videos=videos,
+        duplicates=duplicates,
+        files=files,
+        changes=compare(known.videos, videos),
+        num_read=num_read,
+        forgotten=num_forgotten,
+    )
 
 
-def _examine_all(uris: Sequence[str], *, workers: int) -> Iterator[Finding]:
-    with Isolated(max_workers=workers) as children:
-        for uri, finding in children.map(examine, uris, limits=LIMITS):
-            if isinstance(finding, MediaError):
-                # The child died of this file, and took the digest with it.
-                yield replace(fingerprint(uri), error=str(finding))
-            else:
-                yield finding
+def compare(before: Sequence[Video], after: Sequence[Video]) -> Changes:
+    """What has happened to each video from one manifest to another."""
+    by_id = {video.video_id: video for video in before}
+    by_uri = {video.uri: video for video in before}
+    kept = {video.video_id for video in after}
+    new: list[Video] = []
+    changed: list[Video] = []
+    moved: list[Video] = []
+    relabelled: list[Video] = []
+    unchanged = 0
+    for video in after:
+        earlier = by_id.get(video.video_id)
+        if earlier is None:
+            (changed if video.uri in by_uri else new).append(video)
+            continue
+        if earlier.uri != video.uri:
+            moved.append(video)
+        if _held_true(earlier) != _held_true(video):
+            relabelled.append(video)
+        unchanged += earlier.uri == video.uri and _held_true(earlier) == _held_true(video)
+    replaced = {video.uri for video in changed}
+    deleted = [v for v in before if v.video_id not in kept and v.uri not in replaced]
+    return Changes(
+        new=new,
+        changed=changed,
+        moved=moved,
+        relabelled=relabelled,
+        deleted=deleted,
+        unchanged=unchanged,
+    )
+
+
+def _held_true(video: Video) -> tuple[object, ...]:
+    return (video.labels, video.group, video.split, video.error)
+
+
+def _with_kept_splits(videos: Sequence[Video], known: Known) -> list[Video]:
+    """Videos, and the others of their group, stay on the side where they have been."""
+    if not known.keep_splits:
+        return list(videos)
+    of_video = {video.video_id: video.split for video in known.videos}
+    of_group = {v.group: v.split for v in known.videos if v.group is not None and v.split}
+    given = {video.group for video in videos if video.group is not None and video.split}
+
+    def kept(video: Video) -> str | None:
+        if video.split is not None or video.group in given:
+            return video.split
+        if video.group is not None:
+            return of_group.get(video.group)
+        return of_video.get(video.video_id)
+
+    return [replace(video, split=kept(video)) for video in videos]
 
 
 def _video(entry: Entry, group: str | None, finding: Finding) -> Video:
@@ -79,7 +189,7 @@ def _video(entry: Entry, group: str | None, finding: Finding) -> Video:
         digest=finding.digest,
         uri=entry.uri,
         size_bytes=finding.size_bytes,
-        label=entry.label,
+        labels=entry.labels,
         group=group,
         split=entry.columns.get("split") or None,
         error=finding.error,
@@ -88,13 +198,18 @@ def _video(entry: Entry, group: str | None, finding: Finding) -> Video:
 
 
 def _merge(same: Sequence[Video]) -> Video:
-    """One row for listed files of the same bytes, the first one's, with the label of any."""
-    first = same[0]
-    labelled = [video for video in same if video.label is not None]
-    if first.error is None and len({video.label for video in labelled}) > 1:
-        said = ", ".join(f"{video.uri!r} is {video.label!r}" for video in labelled)
-        return replace(first, label=None, split=None, error=f"same bytes, several labels: {said}")
-    return replace(first, label=labelled[0].label if labelled else None)
+    """One row for listed files of the same bytes, the first one's, with the labels of any."""
+    by_uri: dict[str, Video] = {}
+    for video in same:
+        earlier = by_uri.get(video.uri, video)
+        labels = tuple(sorted({*earlier.labels, *video.labels}))
+        by_uri[video.uri] = replace(earlier, labels=labels)
+    first = next(iter(by_uri.values()))
+    labelled = [video for video in by_uri.values() if video.labels]
+    if first.error is None and len({video.labels for video in labelled}) > 1:
+        said = ", ".join(f"{v.uri!r} is {', '.join(map(repr, v.labels))}" for v in labelled)
+        return replace(first, labels=(), split=None, error=f"same bytes, several labels: {said}")
+    return replace(first, labels=labelled[0].labels if labelled else ())
 
 
 def digest(videos: Sequence[Video]) -> str:
@@ -103,16 +218,18 @@ def digest(videos: Sequence[Video]) -> str:
     Where the files lie does not count: a corpus that was moved is the same corpus.
     """
     rows = sorted(
-        schema.content_id(v.digest, v.label, v.group, v.split, v.error is None) for v in videos
+        schema.content_id(v.digest, v.labels, v.group, v.split, v.error is None) for v in videos
     )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 def to_table(videos: Sequence[Video]) -> pa.Table:
-    """The videos as rows of schema.MANIFEST."""
-    return pa.Table.from_pylist([asdict(video) for video in videos], schema=schema.MANIFEST)
+    """The videos as rows of schema.MANIFEST, in the order of their ids."""
+    rows = sorted((asdict(video) for video in videos), key=lambda row: row["video_id"])
+    return pa.Table.from_pylist(rows, schema=schema.MANIFEST)
 
 
 def from_table(table: pa.Table) -> list[Video]:
     """The videos of a table with (at least) the columns of schema.MANIFEST."""
-    return [Video(**row) for row in table.select(schema.MANIFEST.names).to_pylist()]
+    rows = table.select(schema.MANIFEST.names).to_pylist()
+    return [Video(**row | {"labels": tuple(row["labels"] or ())}) for row in rows]

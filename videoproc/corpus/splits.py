@@ -99,7 +99,7 @@ def _assign_unlabelled(videos: Sequence[Video], config: SplitConfig) -> list[Vid
 
     Too few videos to give each side one are left without, since nothing can be learned from them.
     """
-    as_one_class = [replace(v, label="") for v in videos if v.error is None and v.label is None]
+    as_one_class = [replace(v, labels=("",)) for v in videos if v.error is None and not v.labels]
     if len({_unit(video) for video in as_one_class}) < len(SPLITS):
         return [replace(video, split=None) for video in videos]
     split_of = {video.video_id: video.split for video in assign(as_one_class, config)}
@@ -120,7 +120,7 @@ def check_no_leak(videos: Sequence[Video]) -> None:
 
 
 def _is_usable(video: Video) -> bool:
-    return video.label is not None and video.error is None
+    return bool(video.labels) and video.error is None
 
 
 def _unit(video: Video) -> tuple[str, str]:
@@ -142,7 +142,7 @@ def _choose(
     """The split of every unit: the given ones, and the others dealt around them."""
     wanted = [name for name in SPLITS if getattr(config, name) > 0.0]
     names = sorted({_unit(video) for video in videos})
-    labels = sorted({str(video.label) for video in videos})
+    labels = sorted({label for video in videos for label in video.labels})
     counts = _count(videos, names, labels)
     held = np.array([wanted.index(given[n]) if given.get(n) in wanted else -1 for n in names])
     movable = np.array([name not in given for name in names])
@@ -160,7 +160,8 @@ def _count(
     column = {label: i for i, label in enumerate(labels)}
     counts = np.zeros((len(names), len(labels)))
     for video in videos:
-        counts[row[_unit(video)], column[str(video.label)]] += 1
+        for label in video.labels:
+            counts[row[_unit(video)], column[label]] += 1
     return counts
 
 

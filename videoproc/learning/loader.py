@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from videoproc.learning.samples import Sample, read_sample
-from videoproc.tables.read import ClipReader
+from videoproc.tables.clip_reader import ClipReader
 from videoproc.tasks import Batch
 from videoproc.types import Row
 

@@ -10,9 +10,8 @@ import torch
 
 from videoproc import schema
 from videoproc.learning import checkpoint
-from videoproc.tables.step import SECONDS
 from videoproc.tasks import select_task
-from videoproc.types import Row
+from videoproc.types import SECONDS, Row
 
 
 class Predictor:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from videoproc.tables import Dataset, Recipe
-from videoproc.tables.read import ClipReader, Place, locate_clips
+from videoproc.tables.clip_reader import ClipReader, Place, locate_clips
 from videoproc.types import Row, Video
 
 
@@ -44,4 +44,9 @@ def read_sample(sample: Sample, reader: ClipReader) -> Row:
 
 
 def _row(clip: object, video: Video) -> Row:
-    return vars(clip) | {"uri": video.uri, "label": video.label, "group": video.group}
+    return vars(clip) | {
+        "uri": video.uri,
+        "label": video.label,
+        "labels": list(video.labels),
+        "group": video.group,
+    }

@@ -14,7 +14,9 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from videoproc import storage
 from videoproc.media.errors import MediaError, from_ffmpeg
+from videoproc.storage import RemotePath
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +48,18 @@ class PacketIndex:
 
 
 @contextmanager
-def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: str | Path | RemotePath) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its first real video stream, one thread, closed at the end.
 
     Raises MediaError for whatever FFmpeg says within the block.
     """
+    place = storage.at(path)
+    # An absolute path cannot be taken for a protocol ("a:b.mp4") or an option.
+    source = str(place.absolute()) if isinstance(place, Path) else place.open()
     try:
         with closing(
             av.open(
-                # An absolute path cannot be taken for a protocol ("a:b.mp4") or an option.
-                str(Path(path).absolute()),
+                source,
                 metadata_errors="replace",
                 # A playlist named .mp4 must not make the decoder fetch from the network.
                 options={"protocol_whitelist": "file"},

@@ -11,9 +11,11 @@ from videoproc.media.decode import read_clips
 from videoproc.media.errors import MediaError
 from videoproc.media.isolate import Limits
 from videoproc.media.plan import Sampling, Size
-from videoproc.types import Clip, Row
+from videoproc.types import SECONDS, Clip, Row
 
 STAGE = "decode"
+TRANSFER = SECONDS + "transfer"
+"""Starting the child, and handing its frames over."""
 BYTES_PER_CALL = 128 << 20
 """Frames that a child hands over at once: memory does not grow with the length of a video."""
 
@@ -41,7 +43,7 @@ def decode_clips(
             part = spans[first : first + clips_per_call]
             started = time.monotonic()
             try:
-                clips = isolate.shared().call(
+                clips, child_s = isolate.shared().call(
                     _read_rows,
                     row["uri"],
                     sampling,
@@ -53,18 +55,23 @@ def decode_clips(
             except MediaError as error:
                 yield passed_on | _failed_row(error, decode_s=time.monotonic() - started)
                 return
-            decode_s = (time.monotonic() - started) / len(part)
+            elapsed_s = time.monotonic() - started
+            transfer = {TRANSFER: max(0.0, elapsed_s - child_s) / len(part)}
+            status = _status(decode_s=elapsed_s / len(part)) | transfer
             for span, clip in zip(part, clips, strict=True):
-                yield passed_on | span | clip | _status(decode_s=decode_s)
+                yield passed_on | span | clip | status
 
     return decode
 
 
 def _read_rows(
     path: str, sampling: Sampling, size: Size, spans: list[tuple[float, float]]
-) -> list[Row]:
-    """Runs in the child: the clips as plain values, which are cheap to send."""
-    return [_clip_row(clip) for clip in read_clips(path, sampling=sampling, size=size, spans=spans)]
+) -> tuple[list[Row], float]:
+    """Runs in the child: the clips as plain values, which are cheap to send, and its seconds."""
+    started = time.monotonic()
+    clips = read_clips(path, sampling=sampling, size=size, spans=spans)
+    rows = [_clip_row(clip) for clip in clips]
+    return rows, time.monotonic() - started
 
 
 def _clip_row(clip: Clip) -> Row:
@@ -99,6 +106,7 @@ def _status(
 ) -> dict[str, Any]:
     return {
         "decode_s": decode_s,
+        TRANSFER: 0.0,
         "stage": stage,
         "error_class": error_class,
         "message": message,

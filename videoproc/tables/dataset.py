@@ -1,21 +1,25 @@
 """A dataset: one folder that holds every table made from a corpus.
 
 DIR/manifest     one row a video
+DIR/files        one row a file of the corpus: what it looked like when it was last read
 DIR/clips        frames by clip id
 DIR/features     vectors by clip id and feature id
 DIR/quarantine   what failed, where and why
 DIR/predictions/<task>
 DIR/recipe.json  how the clips were last made
+DIR/forgotten    digests of videos that must not come back
+DIR/nights/      what each night did: records and reports
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
-from videoproc import schema
+from videoproc import schema, storage
+from videoproc.storage import Anywhere
 from videoproc.tables.recipe import Recipe
 from videoproc.tables.table import Table
 from videoproc.types import UserError
@@ -25,15 +29,23 @@ from videoproc.types import UserError
 class Dataset:
     """The tables below one absolute folder. Nothing is read or made before it is asked for."""
 
-    folder: Path
+    folder: Anywhere
 
     def __post_init__(self) -> None:
-        if self.folder.exists() and not self.folder.is_dir():
+        if self.folder.is_file():
             raise UserError(f"data is {str(self.folder)!r}, which is a file: name a folder")
 
     @property
     def manifest(self) -> Table:
         return Table(folder=self.folder / "manifest", schema=schema.MANIFEST, key=("video_id",))
+
+    @property
+    def files(self) -> Table:
+        return Table(folder=self.folder / "files", schema=schema.FILES, key=("uri",))
+
+    @property
+    def forgotten(self) -> Table:
+        return Table(folder=self.folder / "forgotten", schema=schema.FORGOTTEN, key=("digest",))
 
     @property
     def clips(self) -> Table:
@@ -59,6 +71,27 @@ class Dataset:
             key=("prediction_id",),
         )
 
+    def prediction_tables(self) -> list[Table]:
+        """The predictions of every task that has any, with the columns that they were given."""
+        folder = self.folder / "predictions"
+        found = {path.relative_to(folder).parts[0] for path in storage.names_below(folder)}  # type: ignore[arg-type]
+        return [Table.opened(folder / task, key=("prediction_id",)) for task in sorted(found)]
+
+    def tables(self) -> dict[str, Table]:
+        """Every table that is there, by its name below the folder."""
+        named = {
+            name: getattr(self, name)
+            for name in ("manifest", "files", "clips", "features", "quarantine", "forgotten")
+        }
+        named |= {f"predictions/{table.folder.name}": table for table in self.prediction_tables()}
+        return {name: table for name, table in named.items() if table.exists}
+
+    def delete_videos(self, video_ids: Collection[str]) -> dict[str, int]:
+        """Delete the rows of videos from clips, features and predictions; how many, by table."""
+        tables = [("clips", self.clips), ("features", self.features)]
+        tables += [(f"predictions/{t.folder.name}", t) for t in self.prediction_tables()]
+        return {name: table.delete("video_id", video_ids) for name, table in tables}
+
     @property
     def recipe(self) -> Recipe:
         """The recipe that `extract` last followed here."""
@@ -71,9 +104,17 @@ class Dataset:
         return Recipe.from_json(path.read_text())
 
     def set_recipe(self, recipe: Recipe) -> None:
-        temporary = self.folder / ".recipe.json.tmp"
-        temporary.write_text(recipe.to_json())
-        temporary.rename(self.folder / "recipe.json")
+        self.write_text("recipe.json", recipe.to_json())
+
+    def write_text(self, name: str, text: str) -> None:
+        """A small file of the dataset's own, in place whole or not at all; untouched if equal."""
+        if self.read_text(name) != text:
+            storage.write_whole(self.folder / name, text.encode())
+
+    def read_text(self, name: str) -> str | None:
+        """What `write_text` has written; None where nothing has."""
+        file = self.folder / name
+        return file.read_text() if file.is_file() else None
 
     def require_manifest(self) -> pa.Table:
         """The manifest's rows; a dataset without one is the user's to mend."""

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from videoproc.tables import quarantine
+from videoproc.tables.dataset import Dataset
 from videoproc.tables.quarantine import quarantine_row
 from videoproc.tables.table import Table
 from videoproc.tables.write import Shard
@@ -20,7 +22,7 @@ class Intake:
     """Commits what receipts promise and counts it. Data first: quarantine rows come last."""
 
     tables: Mapping[str, Table]
-    quarantine: Table
+    dataset: Dataset
     recipe_id: str
     commit_every_s: float = COMMIT_EVERY_S
     num_rows: int = 0
@@ -28,6 +30,7 @@ class Intake:
     failures: Counter[str] = field(default_factory=Counter)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _shards: defaultdict[str, list[Shard]] = field(default_factory=lambda: defaultdict(list))
+    failed_rows: list[dict[str, Any]] = field(default_factory=list)
     _failed: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, receipts: Iterable[Mapping[str, Any]]) -> Iterator[None]:
@@ -48,9 +51,24 @@ class Intake:
         for name, table in self.tables.items():
             shards = self._shards.pop(name, [])
             self.committed[name] += table.append(shards) if shards else 0
-        self.quarantine.append_rows(self._failed)
-        self._failed = []
+        self._put_into_quarantine()
         self.seconds["commit"] += time.monotonic() - started
+
+    def _put_into_quarantine(self) -> None:
+        if not self._failed:
+            return
+        ids = self.dataset.manifest.read(["video_id", "digest"]).to_pydict()
+        digests = dict(zip(ids["video_id"], ids["digest"], strict=True))
+        quarantine.put(
+            self.dataset.quarantine,
+            [
+                quarantine_row(
+                    recipe_id=self.recipe_id, digest=digests.get(row["video_id"], ""), **row
+                )
+                for row in self._failed
+            ],
+        )
+        self._failed = []
 
     def _note(self, receipt: Mapping[str, Any]) -> None:
         self.num_rows += receipt["num_rows"]
@@ -58,7 +76,8 @@ class Intake:
             values = {key: shard[key] for key in ("name", "size_bytes", "num_rows")}
             self._shards[shard["table"]].append(Shard(keys=tuple(shard["keys"]), **values))
         for failure in receipt["failures"]:
-            self._failed.append(quarantine_row(recipe_id=self.recipe_id, **failure))
+            self._failed.append(dict(failure))
+            self.failed_rows.append(dict(failure))
             self.failures[failure["error_class"]] += 1
         for item in receipt["seconds"]:
             self.seconds[item["step"]] += item["seconds"]

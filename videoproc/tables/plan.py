@@ -2,67 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from videoproc.features import Feature
-from videoproc.tables.quarantine import is_quarantined
+from videoproc.tables.quarantine import quarantine_id
 from videoproc.tables.recipe import Recipe, WantedClip
 from videoproc.types import Row, Video
+
+STAGE = "decode"
+WINDOW = 20_000
+"""Videos whose rows exist at once: what the driver holds does not grow with the corpus."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """`decode`: a row for each video to be decoded, as the steps take it. `measure`: clips that
-    are in but lack a feature. `done`: clips that are in. `quarantined`: videos left alone."""
+    """videos: those with clips to decode; `windows` makes their rows. num_clips: how many clips
+    that are. measure: ids of clips that are in but lack a feature. done: ids of clips that are in.
+    held: videos that are left in quarantine, by the class of their error."""
 
-    decode: list[Row]
-    measure: list[WantedClip]
-    done: list[WantedClip]
-    quarantined: int
+    videos: Sequence[Video]
+    num_clips: int
+    measure: Sequence[str]
+    done: Sequence[str]
+    held: Counter[str]
+    recipe: Recipe
+    clip_keys: Collection[str]
+    all_views: bool
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.videos and not self.measure
+
+    def windows(self) -> Iterator[list[Row]]:
+        """The rows of the videos to decode, as the steps take them, a part at a time."""
+        for start in range(0, len(self.videos), WINDOW):
+            yield [self._decode_row(video) for video in self.videos[start : start + WINDOW]]
+
+    def _decode_row(self, video: Video) -> Row:
+        missing = [
+            clip
+            for clip in self.recipe.clips_of(video, all_views=self.all_views)
+            if clip.clip_id not in self.clip_keys
+        ]
+        return _row(video, missing)
 
 
 def plan_work(
     *,
-    videos: Sequence[Video],
+    videos: Iterable[Video],
     recipe: Recipe,
     features: Sequence[Feature],
-    clip_keys: set[str],
-    feature_keys: set[str],
-    quarantine_keys: set[str],
+    clip_keys: Collection[str],
+    feature_keys: Collection[str],
+    held: Mapping[str, str],
     all_views: bool = True,
 ) -> Work:
-    """Compare what is wanted with the keys that the tables hold. Reads nothing."""
-    decode: list[Row] = []
-    measure: list[WantedClip] = []
-    done: list[WantedClip] = []
-    quarantined = 0
+    """Compare what is wanted with the keys that the tables hold. Reads nothing.
+
+    held: the class of error by quarantine id, of what is to be left alone.
+    """
+    to_decode: list[Video] = []
+    num_clips = 0
+    measure: list[str] = []
+    done: list[str] = []
+    left: Counter[str] = Counter()
     for video in videos:
-        wanted = list(recipe.clips_of(video, all_views=all_views))
-        missing = [clip for clip in wanted if clip.clip_id not in clip_keys]
-        stored = [clip for clip in wanted if clip.clip_id in clip_keys]
+        ids = [clip.clip_id for clip in recipe.clips_of(video, all_views=all_views)]
+        stored = [clip_id for clip_id in ids if clip_id in clip_keys]
         done.extend(stored)
-        measure.extend(clip for clip in stored if _lacks_one(clip, features, feature_keys))
-        if not missing:
+        measure.extend(
+            c for c in stored if any(f"{c}/{f.feature_id}" not in feature_keys for f in features)
+        )
+        if len(stored) == len(ids):
             continue
-        if is_quarantined(
-            known=quarantine_keys,
-            video_id=video.video_id,
-            uri=video.uri,
-            stage="decode",
-            recipe_id=recipe.recipe_id,
-        ):
-            quarantined += 1
+        reason = held.get(quarantine_id(video.video_id, video.uri, STAGE, recipe.recipe_id))
+        if reason is not None:
+            left[reason] += 1
         else:
-            decode.append(_decode_row(video, missing))
-    return Work(decode=decode, measure=measure, done=done, quarantined=quarantined)
+            to_decode.append(video)
+            num_clips += len(ids) - len(stored)
+    return Work(
+        videos=to_decode,
+        num_clips=num_clips,
+        measure=measure,
+        done=done,
+        held=left,
+        recipe=recipe,
+        clip_keys=clip_keys,
+        all_views=all_views,
+    )
 
 
-def _lacks_one(clip: WantedClip, features: Sequence[Feature], feature_keys: set[str]) -> bool:
-    return any(f"{clip.clip_id}/{feature.feature_id}" not in feature_keys for feature in features)
-
-
-def _decode_row(video: Video, missing: Sequence[WantedClip]) -> Row:
+def _row(video: Video, missing: Sequence[WantedClip]) -> Row:
     spans = {clip.clip_index: (clip.start_s, clip.end_s) for clip in missing}
     return {
         "video_id": video.video_id,

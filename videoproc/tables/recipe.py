@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from videoproc import schema
 from videoproc.augment import AUGMENT_VERSION, Augmentation
@@ -33,17 +35,19 @@ class Recipe:
     size: Size = field(default_factory=Size)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
-    @property
+    @functools.cached_property
     def recipe_id(self) -> str:
         """The id of what view 0 is made by: other views do not change the clip itself."""
         return schema.content_id(asdict(self.sampling), asdict(self.size), DECODE_VERSION)
 
     def clip_id(self, *, video_id: str, clip_index: int, view: int) -> str:
         """An augmented view depends on its augmentation too; the number of views changes no id."""
-        made_by = asdict(self.augmentation) | {"views": None, "version": AUGMENT_VERSION}
-        return schema.content_id(
-            video_id, self.recipe_id, clip_index, view, made_by if view else None
-        )
+        made_by = self._augmented_by if view else None
+        return schema.content_id(video_id, self.recipe_id, clip_index, view, made_by)
+
+    @functools.cached_property
+    def _augmented_by(self) -> dict[str, Any]:
+        return asdict(self.augmentation) | {"views": None, "version": AUGMENT_VERSION}
 
     def clips_of(self, video: Video, *, all_views: bool = True) -> Iterator[WantedClip]:
         """The clips that this recipe makes of one readable video."""

@@ -5,21 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from videoproc import schema
-from videoproc.tables.read import ClipReader, Place, locate_clips
-from videoproc.tables.recipe import WantedClip
+from videoproc import schema, storage
+from videoproc.storage import Anywhere
+from videoproc.tables.clip_reader import ClipReader, Place, locate_clips
 from videoproc.tables.table import Table
 from videoproc.tables.write import Shard, write_shard
-from videoproc.types import Row
-
-SECONDS = "seconds_"
-"""Columns of this prefix carry how long a step took for a row; they are summed, never stored."""
+from videoproc.types import SECONDS, Row
 
 RECEIPT = pa.schema(
     [
@@ -63,7 +59,7 @@ class Output:
     """Where rows of a batch go: `select` makes the table's rows out of the good rows."""
 
     name: str
-    folder: Path
+    folder: Anywhere
     key: tuple[str, ...]
     select: Callable[[pa.Table], pa.Table]
 
@@ -144,9 +140,9 @@ def select_features(good: pa.Table) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema.FEATURES)
 
 
-def stored_rows(table: Table, clips: Sequence[WantedClip]) -> list[Row]:
+def stored_rows(table: Table, clip_ids: Sequence[str]) -> list[Row]:
     """The rows that `read_stored_clips` takes, for clips that the table holds."""
-    places = locate_clips(table, [clip.clip_id for clip in clips])
+    places = locate_clips(table, clip_ids)
     return [
         {"path": str(place.path), "row_group": place.row_group, "row": place.row}
         for place in places.values()
@@ -158,7 +154,7 @@ def read_stored_clips() -> Callable[[Row], Iterator[Row]]:
     reader = ClipReader()
 
     def step(row: Row) -> Iterator[Row]:
-        place = Place(Path(row["path"]), row["row_group"], row["row"])
+        place = Place(storage.at(row["path"]), row["row_group"], row["row"])
         yield reader(place) | {"uri": "", "stage": "", "error_class": "", "message": ""}
 
     return step

@@ -9,71 +9,96 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import (
-    CommitProperties,
-    DeltaTable,
-    Transaction,
-    WriterProperties,
-    write_deltalake,
-)
-from deltalake.exceptions import CommitFailedError
-from deltalake.transaction import AddAction
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, RemoveAction
 
-from videoproc.tables.write import Shard, row_keys, rows_per_group, write_shard
+from videoproc import storage
+from videoproc.storage import Anywhere
+from videoproc.tables.write import SHARD_BYTES, Shard, row_keys, write_shard
 from videoproc.types import UserError
 
 APPLICATION = "videoproc"
-COMMIT_ATTEMPTS = 20
+COMMIT_ATTEMPTS = 50
+SMALL_SHARDS = 16  # so many that are far below SHARD_BYTES are worth joining
+READERS = 8  # threads: opening a shard is mostly waiting, in an object store always
+FOR_EVER = {"delta.enableExpiredLogCleanup": "false"}
+"""Old log entries stay: a version that a run names must be readable years later."""
+
+
+class ConflictError(RuntimeError):
+    """Another writer has changed the table since it was read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One commit: files that leave the table, shards that come in."""
+
+    remove: Sequence[str] = ()
+    add: Sequence[Shard] = ()
 
 
 @dataclass(kw_only=True)
 class Table:
     """A folder of shards with a log. `key` names the string columns that no two rows share."""
 
-    folder: Path
+    folder: Anywhere
     schema: pa.Schema
     key: tuple[str, ...]
     _keys_by_file: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
+    @classmethod
+    def opened(cls, folder: Anywhere, *, key: tuple[str, ...]) -> Table:
+        """A table that is there, with the columns that it has."""
+        log = DeltaTable(str(folder), storage_options=storage.delta_options(folder))
+        return cls(folder=folder, schema=pa.schema(log.schema()), key=key)
+
     @property
     def exists(self) -> bool:
-        return DeltaTable.is_deltatable(str(self.folder))
+        return DeltaTable.is_deltatable(str(self.folder), storage.delta_options(self.folder))
 
     @property
     def version(self) -> int:
         """The number of the last commit; -1 before the first."""
         return self._open().version() if self.exists else -1
 
-    def files(self) -> list[Path]:
+    def files(self, *, version: int | None = None) -> list[Anywhere]:
         """The shards that the log names, in a stable order. A glob would see orphans too."""
-        return [self.folder / name for name in self._names(self._open())] if self.exists else []
+        if not self.exists:
+            return []
+        return [self.folder / name for name in self._names(self._open(version))]
 
     def keys(self) -> set[str]:
         """The keys of all rows, `/`-joined. Each shard is read once in this table's life."""
         names = [path.name for path in self.files()]
-        for name in names:
-            if name not in self._keys_by_file:
-                rows = pq.read_table(self.folder / name, columns=list(self.key), partitioning=None)
-                self._keys_by_file[name] = row_keys(rows, self.key)
+        new = [name for name in names if name not in self._keys_by_file]
+        with ThreadPoolExecutor(READERS) as threads:
+            self._keys_by_file |= dict(zip(new, threads.map(self._keys_of, new), strict=True))
         return {key for name in names for key in self._keys_by_file[name]}
 
-    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows, or some columns of them, in the order of the shards."""
+    def read(self, columns: Sequence[str] | None = None, *, version: int | None = None) -> pa.Table:
+        """All rows, or some columns of them, in the order of the shards; now or at a version."""
+        types = (
+            self.schema if columns is None else pa.schema([self.schema.field(n) for n in columns])
+        )
+        return pa.concat_tables([types.empty_table(), *self.parts(columns, version=version)])
+
+    def parts(
+        self, columns: Sequence[str] | None = None, *, version: int | None = None
+    ) -> Iterator[pa.Table]:
+        """What `read` gives, shard by shard, for tables that memory does not hold."""
         wanted = list(columns) if columns is not None else self.schema.names
         types = pa.schema([self.schema.field(name) for name in wanted])
-        # A shard that a deletion has rewritten holds string views in the place of strings.
-        parts = [
-            pq.read_table(path, columns=wanted, partitioning=None).cast(types)
-            for path in self.files()
-        ]
-        return pa.concat_tables([types.empty_table(), *parts])
+        for path in self.files(version=version):
+            yield read_parquet(path, wanted).cast(types)
 
     def append(self, shards: Iterable[Shard]) -> int:
         """Commit shards in one transaction and return the number of rows that came in.
@@ -81,64 +106,170 @@ class Table:
         Rows whose key is in the table already are dropped; a shard with none left is left out.
         """
         shards = list(shards)
-        for _ in range(COMMIT_ATTEMPTS):
-            table = self._open_or_create()
-            last = table.transaction_version(APPLICATION) or 0
-            fresh = self._without_known_rows(shards)
-            if not fresh:
-                return 0
-            try:
-                table.create_write_transaction(
-                    [self._add_action(shard) for shard in fresh],
-                    mode="append",
-                    schema=self.schema,
-                    commit_properties=CommitProperties(
-                        max_commit_retries=0, app_transactions=[Transaction(APPLICATION, last + 1)]
-                    ),
-                )
-            except CommitFailedError:
-                if self._open().version() == table.version():
-                    raise  # nobody was faster: the log itself refuses
-                continue
-            self._keys_by_file |= {shard.name: shard.keys for shard in fresh}
-            return sum(shard.num_rows for shard in fresh)
-        raise RuntimeError(f"{self.folder}: {COMMIT_ATTEMPTS} commits lost to another writer")
+
+        def change(_: DeltaTable) -> Change:
+            return Change(add=self._without_known_rows(shards))
+
+        return sum(shard.num_rows for shard in self._commit(change, create=True).add)
 
     def append_rows(self, rows: Sequence[dict[str, Any]]) -> int:
         """Write a few rows as one shard and commit it."""
         if not rows:
             return 0
-        table = pa.Table.from_pylist(list(rows), schema=self.schema)
-        return self.append([write_shard(self.folder, table, key=self.key)])
+        return self.append([self._write(pa.Table.from_pylist(list(rows), schema=self.schema))])
 
-    def replace(self, rows: pa.Table) -> None:
-        """Put `rows` in the place of all rows, in one transaction."""
-        write_deltalake(self._open_or_create(), rows.cast(self.schema), mode="overwrite")
+    def update(self, change: Callable[[pa.Table], pa.Table]) -> None:
+        """Put `change` of all rows in their place; made anew where another writer was faster.
 
-    def delete(self, predicate: str) -> None:
-        """Delete the rows for which an SQL predicate holds."""
-        if self.exists:
-            table = self._open()
+        For tables that memory holds. Nothing is committed where nothing changes.
+        """
+
+        self._commit(
+            lambda table: self._replacement(table, change(self._rows_of(self._names(table)))),
+            create=True,
+        )
+
+    def replace(self, rows: pa.Table, *, since: int | None = None) -> None:
+        """Put `rows` in the place of all rows, in one transaction.
+
+        since: the version that `rows` were made from. Errors: ConflictError if there is a newer.
+        """
+
+        def change(table: DeltaTable) -> Change:
+            if since is not None and table.version() > max(since, 0):
+                raise ConflictError(f"{self.folder} is at version {table.version()}, not {since}")
+            return self._replacement(table, rows.cast(self.schema))
+
+        self._commit(change, create=True)
+
+    def delete(self, column: str, values: Collection[str]) -> int:
+        """Delete the rows that hold one of `values` in a string column; how many they were."""
+        wanted = pa.array(sorted(set(values)), pa.string())
+        deleted = 0
+
+        def change(table: DeltaTable) -> Change:
+            nonlocal deleted
+            deleted = 0
+            remove, add = [], []
+            for name in self._names(table):
+                marks = pc.is_in(read_parquet(self.folder / name, [column])[column], wanted)
+                if not (found := pc.sum(marks).as_py()):
+                    continue
+                deleted += found
+                remove.append(name)
+                if found < len(marks):
+                    rows = read_parquet(self.folder / name).cast(self.schema)
+                    add.append(self._write(rows.filter(pc.invert(marks))))
+            return Change(remove=remove, add=add)
+
+        if len(wanted) and self.exists:
+            self._commit(change)
+        return deleted
+
+    def compact(self) -> int:
+        """Join shards that are far below SHARD_BYTES, where there are many; how many went.
+
+        Rows keep their bytes and ids; only files change, and older versions keep theirs.
+        """
+
+        def change(table: DeltaTable) -> Change:
             adds = pa.table(table.get_add_actions())
-            num_rows, num_bytes = (sum(adds[n].to_pylist()) for n in ("num_records", "size_bytes"))
-            properties = WriterProperties(max_row_group_size=rows_per_group(num_rows, num_bytes))
-            table.delete(predicate, writer_properties=properties)
-
-    def _open(self) -> DeltaTable:
-        table = DeltaTable(str(self.folder))
-        found = pa.schema(table.schema()).names
-        if found != self.schema.names:
-            raise UserError(
-                f"table {self.folder} has the columns {found}, this version needs "
-                f"{self.schema.names}: extract into a new dataset folder"
+            sizes = dict(zip(*(adds[n].to_pylist() for n in ("path", "size_bytes")), strict=True))
+            small = sorted(name for name, size in sizes.items() if size < SHARD_BYTES // 2)
+            if len(small) < SMALL_SHARDS:
+                return Change()
+            heaps = [heap for heap in _heaps(small, sizes) if len(heap) > 1]
+            return Change(
+                remove=[name for heap in heaps for name in heap],
+                add=[self._write(self._rows_of(heap)) for heap in heaps],
             )
+
+        return len(self._commit(change).remove) if self.exists else 0
+
+    def vacuum(self, *, keep_versions: Collection[int], min_age_s: float) -> list[Anywhere]:
+        """Delete the files that neither the last version nor one of `keep_versions` names, and
+        that are older than `min_age_s`: a job that runs now has written what it has not committed.
+        """
+        if not self.exists:
+            return []
+        last = self._open()
+        named = set(self._names(last))
+        for version in sorted(set(keep_versions) - {last.version()}):
+            if 0 <= version < last.version():
+                named |= set(self._names(self._open(version)))
+        oldest_s = time.time() - min_age_s
+        gone = [
+            file.path
+            for file in storage.files_below(self.folder)
+            if file.modified_s < oldest_s and self._is_orphan(file.path, named)
+        ]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return gone
+
+    def _is_orphan(self, path: Anywhere, named: set[str]) -> bool:
+        if path.suffix == ".tmp":
+            return True
+        return path.parent == self.folder and path.suffix == ".parquet" and path.name not in named
+
+    def _commit(self, change: Callable[[DeltaTable], Change], *, create: bool = False) -> Change:
+        """Commit what `change` makes of the table as it stands, anew each time another writer was
+        faster. Nothing is committed where nothing changes."""
+        for _ in range(COMMIT_ATTEMPTS):
+            table = self._open_or_create() if create else self._open()
+            made = change(table)
+            if not made.remove and not made.add:
+                return made
+            now_ms = int(time.time() * 1000)
+            try:
+                table.create_write_transaction(
+                    [
+                        *(RemoveAction(name, True, now_ms) for name in made.remove),
+                        *(self._add_action(shard, now_ms) for shard in made.add),
+                    ],
+                    mode="append",
+                    schema=self.schema,
+                    commit_properties=_next(table),
+                )
+            except CommitFailedError:
+                if self._open().version() == table.version():
+                    raise  # nobody was faster: the log itself refuses
+                continue
+            self._keys_by_file |= {shard.name: shard.keys for shard in made.add}
+            return made
+        raise ConflictError(f"{self.folder}: {COMMIT_ATTEMPTS} commits lost to another writer")
+
+    def _open(self, version: int | None = None) -> DeltaTable:
+        try:
+            table = DeltaTable(
+                str(self.folder),
+                version=version,
+                storage_options=storage.delta_options(self.folder),
+            )
+        except DeltaError as error:
+            raise UserError(_unreadable(self.folder, version, error)) from error
+        self._check_schema(table)
         return table
+
+    def _check_schema(self, table: DeltaTable) -> None:
+        found, needed = pa.schema(table.schema()), self.schema
+        if found.names != needed.names:
+            raise UserError(
+                f"table {self.folder} has the columns {found.names}, this version needs "
+                f"{needed.names}: extract into a new dataset folder"
+            )
 
     def _open_or_create(self) -> DeltaTable:
         if not self.exists:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
-                DeltaTable.create(str(self.folder), schema=self.schema, mode="ignore")
+                DeltaTable.create(
+                    str(self.folder),
+                    schema=self.schema,
+                    mode="ignore",
+                    configuration=FOR_EVER,
+                    storage_options=storage.delta_options(self.folder),
+                )
             except CommitFailedError:
                 if not self.exists:  # else another writer has created it meanwhile
                     raise
@@ -146,6 +277,9 @@ class Table:
 
     def _names(self, table: DeltaTable) -> list[str]:
         return sorted(pa.table(table.get_add_actions())["path"].to_pylist())
+
+    def _keys_of(self, name: str) -> tuple[str, ...]:
+        return row_keys(read_parquet(self.folder / name, list(self.key)), self.key)
 
     def _without_known_rows(self, shards: Sequence[Shard]) -> list[Shard]:
         known = self.keys()
@@ -158,19 +292,77 @@ class Table:
             if all(new):
                 fresh.append(shard)
             elif any(new):
-                rows = pq.read_table(self.folder / shard.name, partitioning=None)
+                rows = read_parquet(self.folder / shard.name)
                 fresh.append(write_shard(self.folder, rows.filter(pa.array(new)), key=self.key))
         return fresh
 
-    def _add_action(self, shard: Shard) -> AddAction:
+    def _add_action(self, shard: Shard, now_ms: int) -> AddAction:
         path = self.folder / shard.name
-        if not path.is_file() or path.stat().st_size != shard.size_bytes:  # the log would take it
+        if storage.size_bytes(path) != shard.size_bytes:  # the log would take it
             raise RuntimeError(f"shard {path} is gone or not of {shard.size_bytes} bytes")
         return AddAction(
             path=shard.name,
             size=shard.size_bytes,
             partition_values={},
-            modification_time=int(time.time() * 1000),
+            modification_time=now_ms,
             data_change=True,
             stats=json.dumps({"numRecords": shard.num_rows}),
         )
+
+    def _write(self, rows: pa.Table) -> Shard:
+        return write_shard(self.folder, rows, key=self.key)
+
+    def _replacement(self, table: DeltaTable, rows: pa.Table) -> Change:
+        before = set(self._names(table))
+        after = {shard.name: shard for shard in map(self._write, self._cut(rows))}
+        return Change(
+            remove=sorted(before - set(after)),
+            add=[shard for name, shard in after.items() if name not in before],
+        )
+
+    def _rows_of(self, names: Sequence[str]) -> pa.Table:
+        parts = (read_parquet(self.folder / name).cast(self.schema) for name in names)
+        return pa.concat_tables([self.schema.empty_table(), *parts])
+
+    def _cut(self, rows: pa.Table) -> Iterator[pa.Table]:
+        """Rows in parts of about a shard each; none where there are none."""
+        step = max(1, rows.num_rows * SHARD_BYTES // max(1, rows.nbytes))
+        return (rows.slice(start, step) for start in range(0, rows.num_rows, step))
+
+
+def read_parquet(path: Anywhere, columns: list[str] | None = None) -> pa.Table:
+    """One shard, wherever it lies."""
+    return pq.read_table(
+        storage.native(path),
+        columns=columns,
+        partitioning=None,
+        filesystem=storage.filesystem(path),
+    )
+
+
+def _next(table: DeltaTable) -> CommitProperties:
+    """The number that only one of two writers can have who have read the same state."""
+    last = table.transaction_version(APPLICATION) or 0
+    return CommitProperties(
+        max_commit_retries=0, app_transactions=[Transaction(APPLICATION, last + 1)]
+    )
+
+
+def _heaps(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """The files in heaps of at most about SHARD_BYTES each, in their order."""
+    heap: list[str] = []
+    for name in names:
+        if heap and sum(sizes[other] for other in heap) + sizes[name] > SHARD_BYTES:
+            yield heap
+            heap = []
+        heap.append(name)
+    if heap:
+        yield heap
+
+
+def _unreadable(folder: Anywhere, version: int | None, error: DeltaError) -> str:
+    which = "" if version is None else f" at version {version}"
+    return (
+        f"table {folder}{which} cannot be opened, its log is damaged or incomplete ({error}): "
+        f"restore {folder}/_delta_log from a copy, or delete the table's folder to make it anew"
+    )

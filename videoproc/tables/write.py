@@ -1,26 +1,27 @@
-"""Writing shards: a Parquet file under a temporary name, then renamed. Data first, marker last.
+"""Writing shards: a Parquet file that is there whole, under a name made of its bytes, or not.
 
-A shard's name comes from its bytes: writing the same rows again replaces a file by its equal, and
-no file that a table names, or that a reader has looked into, ever changes.
+Writing the same rows again replaces a file by its equal, and no file that a table names, or that
+a reader has looked into, ever changes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from videoproc import storage
+from videoproc.storage import Anywhere
+
+SHARD_BYTES = 128 << 20  # what a shard should have: fewer files, and still read by row groups
 ROW_GROUP_BYTES = 1 << 20  # training reads single row groups: about a megabyte, never a shard
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """A Parquet file that stands on disk and is in no table yet; `name` is within its folder."""
+    """A Parquet file that is written and in no table yet; `name` is within its folder."""
 
     name: str
     size_bytes: int
@@ -28,20 +29,13 @@ class Shard:
     keys: tuple[str, ...]
 
 
-def write_shard(folder: Path, rows: pa.Table, *, key: tuple[str, ...]) -> Shard:
+def write_shard(folder: Anywhere, rows: pa.Table, *, key: tuple[str, ...]) -> Shard:
     """Write `rows` as one shard below `folder` and return what a commit needs to know of it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{uuid.uuid4().hex}.tmp"
-    try:
-        _write_parquet(temporary, rows)
-        size_bytes, digest = _sync(temporary)
-        name = f"part-{digest}.parquet"
-        temporary.rename(folder / name)
-    finally:
-        temporary.unlink(missing_ok=True)  # a full disk must not fill up further
-    _sync_folder(folder)
+    content = _parquet(rows)
+    name = f"part-{hashlib.blake2b(content, digest_size=16).hexdigest()}.parquet"
+    storage.write_whole(folder / name, content)
     keys = row_keys(rows, key)
-    return Shard(name=name, size_bytes=size_bytes, num_rows=rows.num_rows, keys=keys)
+    return Shard(name=name, size_bytes=len(content), num_rows=rows.num_rows, keys=keys)
 
 
 def rows_per_group(num_rows: int, num_bytes: int) -> int:
@@ -55,10 +49,11 @@ def row_keys(rows: pa.Table, key: tuple[str, ...]) -> tuple[str, ...]:
     return tuple("/".join(parts) for parts in zip(*columns, strict=True))
 
 
-def _write_parquet(path: Path, rows: pa.Table) -> None:
+def _parquet(rows: pa.Table) -> memoryview:
+    sink = pa.BufferOutputStream()
     pq.write_table(
         rows,
-        path,
+        sink,
         row_group_size=rows_per_group(rows.num_rows, rows.nbytes),
         compression={n: "NONE" if n == "frames" else "ZSTD" for n in _leaf_names(rows.schema)},
         use_dictionary=[
@@ -66,24 +61,9 @@ def _write_parquet(path: Path, rows: pa.Table) -> None:
         ],
         write_statistics=False,
     )
+    return memoryview(sink.getvalue())
 
 
 def _leaf_names(table_schema: pa.Schema) -> list[str]:
     # Parquet compresses leaves, and a list's leaf has a path of its own.
     return [f"{f.name}.list.element" if pa.types.is_list(f.type) else f.name for f in table_schema]
-
-
-def _sync(path: Path) -> tuple[int, str]:
-    """Bring a file to the disk; its size and a digest of its bytes."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-        return file.tell(), digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

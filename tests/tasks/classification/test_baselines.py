@@ -23,7 +23,7 @@ def video(name: str, **known: Any) -> Video:
 def videos(part: str, *, telling: str | None = None) -> list[Video]:
     """Twenty of each of two classes; `telling` names a header field that gives the class away."""
     return [
-        video(f"{part} {label} {i}", label=label, **({telling: value} if telling else {}))
+        video(f"{part} {label} {i}", labels=(label,), **({telling: value} if telling else {}))
         for label, value in (("run", 30), ("walk", 60))
         for i in range(20)
     ]
@@ -40,7 +40,7 @@ def test_headers_that_say_nothing_are_no_better_than_guessing() -> None:
 
 
 def test_a_codec_unseen_in_training_is_no_error() -> None:
-    found = baselines(videos("train"), [video("new", label="run", codec="av1")])
+    found = baselines(videos("train"), [video("new", labels=("run",), codec="av1")])
     assert found["header_only_accuracy"] in (0.0, 1.0)
 
 

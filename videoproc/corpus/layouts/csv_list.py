@@ -6,13 +6,15 @@ import csv
 import os.path
 from pathlib import Path
 
+from videoproc import storage
 from videoproc.corpus.layouts.entry import Entry
+from videoproc.storage import Anywhere
 from videoproc.types import UserError
 
 FILE_COLUMNS = ("file", "uri", "path")
 
 
-def list_videos(source: Path) -> list[Entry]:
+def list_videos(source: Anywhere) -> list[Entry]:
     """The rows of the CSV `source`, in its order.
 
     A column `file` (or `uri`, or `path`) names the video, relative to the CSV's folder or
@@ -44,14 +46,21 @@ def list_videos(source: Path) -> list[Entry]:
     ]
 
 
-def _entry(row: dict[str, str], *, folder: Path, column: str, where: str) -> Entry:
+def _entry(row: dict[str, str], *, folder: Anywhere, column: str, where: str) -> Entry:
     if None in row:
         raise UserError(f"{where} has more cells than the header; quote the cells with commas")
     if not row[column].strip():
         raise UserError(f"{where} has nothing under {column!r}; give a path or remove the row")
     return Entry(
         # Not resolved: a link keeps its own name, which a group may be read from.
-        uri=os.path.normpath(folder / row[column].strip()),
-        label=row.get("label", "").strip() or None,
+        uri=_uri(folder, row[column].strip()),
+        labels=(label,) if (label := row.get("label", "").strip()) else (),
         columns={name: cell.strip() for name, cell in row.items()},
     )
+
+
+def _uri(folder: Anywhere, name: str) -> str:
+    if "://" in name:
+        return str(storage.at(name))
+    place = folder / name
+    return os.path.normpath(place) if isinstance(place, Path) else str(place)

@@ -6,7 +6,9 @@ import logging
 import os
 from pathlib import Path
 
+from videoproc import storage
 from videoproc.corpus.layouts.entry import Entry
+from videoproc.storage import Anywhere
 from videoproc.types import UserError
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 
 
-def list_videos(source: Path) -> list[Entry]:
+def list_videos(source: Anywhere) -> list[Entry]:
     """The files under `source` that are videos by their suffix, sorted by path.
 
     The label is the name of the first folder below `source`. Other files are counted in the log.
@@ -33,7 +35,7 @@ def list_videos(source: Path) -> list[Entry]:
     if not source.is_dir():
         raise UserError(f"corpus {str(source)!r} is not a folder; give the folder of the videos")
     root = source.resolve()
-    names = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
+    names = [file.relative_to(root) for file in storage.names_below(root)]  # type: ignore[arg-type]
     shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     videos = sorted(name for name in shown if name.suffix.lower() in VIDEO_SUFFIXES)
     if not videos:
@@ -44,12 +46,14 @@ def list_videos(source: Path) -> list[Entry]:
     if ignored := len(shown) - len(videos):
         log.info("%d of %d files under %s are no videos: ignored", ignored, len(shown), root)
     return [
-        Entry(uri=_text(root / name), label=name.parts[0] if len(name.parts) > 1 else None)
+        Entry(uri=_text(root / name), labels=name.parts[:1] if len(name.parts) > 1 else ())
         for name in videos
     ]
 
 
-def _text(path: Path) -> str:
-    """The path as text that tables can hold. A name that is no UTF-8 is written with escapes, and
+def _text(place: Anywhere) -> str:
+    """The place as text that tables can hold. A name that is no UTF-8 is written with escapes, and
     the file behind it, which has another name, ends in quarantine under this one."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    if isinstance(place, Path):
+        return os.fsencode(place).decode("utf-8", "backslashreplace")
+    return str(place)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from videoproc.tables.table import Table
+from videoproc import storage
+from videoproc.storage import Anywhere
+from videoproc.tables.table import Table, read_parquet
 from videoproc.types import Row
 
 OPEN_SHARDS = 64  # parsed footers kept; a file is only open while it is read
@@ -21,7 +22,7 @@ OPEN_SHARDS = 64  # parsed footers kept; a file is only open while it is read
 class Place:
     """Where a clip lies: shard, row group, row within the group."""
 
-    path: Path
+    path: Anywhere
     row_group: int
     row: int
 
@@ -31,10 +32,10 @@ def locate_clips(table: Table, clip_ids: Collection[str]) -> dict[str, Place]:
     wanted = set(clip_ids)
     places: dict[str, Place] = {}
     for path in table.files():
-        metadata = pq.read_metadata(path)
+        metadata = read_footer(path)
         group_rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         starts = np.concatenate([[0], np.cumsum(group_rows)])
-        ids = pq.read_table(path, columns=["clip_id"], partitioning=None)["clip_id"].to_pylist()
+        ids = read_parquet(path, ["clip_id"])["clip_id"].to_pylist()
         for position, clip_id in enumerate(ids):
             if clip_id in wanted:
                 group = int(np.searchsorted(starts, position, side="right")) - 1
@@ -47,17 +48,26 @@ class ClipReader:
 
     def __init__(self, columns: Sequence[str] | None = None) -> None:
         self._columns = list(columns) if columns is not None else None
-        self._metadata: OrderedDict[Path, pq.FileMetaData] = OrderedDict()
+        self._metadata: OrderedDict[Anywhere, pq.FileMetaData] = OrderedDict()
 
     def __call__(self, place: Place) -> Row:
-        with pq.ParquetFile(place.path, metadata=self._footer(place.path)) as shard:
+        with pq.ParquetFile(
+            storage.native(place.path),
+            metadata=self._footer(place.path),
+            filesystem=storage.filesystem(place.path),
+        ) as shard:
             group: pa.Table = shard.read_row_group(place.row_group, columns=self._columns)
         return group.slice(place.row, 1).to_pylist()[0]
 
-    def _footer(self, path: Path) -> pq.FileMetaData:
+    def _footer(self, path: Anywhere) -> pq.FileMetaData:
         if path not in self._metadata:
-            self._metadata[path] = pq.read_metadata(path)
+            self._metadata[path] = read_footer(path)
             if len(self._metadata) > OPEN_SHARDS:
                 self._metadata.popitem(last=False)
         self._metadata.move_to_end(path)
         return self._metadata[path]
+
+
+def read_footer(path: Anywhere) -> pq.FileMetaData:
+    """A shard's metadata."""
+    return pq.read_metadata(storage.native(path), filesystem=storage.filesystem(path))

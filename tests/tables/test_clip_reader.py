@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from videoproc.tables.read import ClipReader, locate_clips
+from videoproc.tables.clip_reader import ClipReader, locate_clips
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_every_clip_is_read_by_its_place_in_any_order(stored):
 
 def test_clips_are_found_after_their_neighbours_were_deleted(stored):
     table, rows = stored
-    table.delete(f"clip_id = '{rows[1]['clip_id']}'")
+    table.delete("clip_id", [rows[1]["clip_id"]])
     places = locate_clips(table, [row["clip_id"] for row in rows])
     read = ClipReader()
     assert [i for i, row in enumerate(rows) if row["clip_id"] not in places] == [1]

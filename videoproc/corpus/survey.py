@@ -1,0 +1,129 @@
+"""Looking at a corpus again: only files that have changed are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+
+import pyarrow as pa
+
+from videoproc import schema, storage
+from videoproc.corpus.examine import EXAMINE_VERSION, Finding, examine, fingerprint
+from videoproc.media import Header, Limits, MediaError
+from videoproc.media.isolate import Isolated
+from videoproc.storage import File
+
+LIMITS = Limits(timeout_s=600.0)  # every byte is read, twice: 30 GB at 100 MB/s
+LOOKING_THREADS = 32  # a look at a file in an object store is one request, and mostly waiting
+
+HEADER_FIELDS = tuple(Header.__dataclass_fields__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A file as it was when it was read: it is not read again while size and stamp stay.
+
+    An empty stamp never matches: such a file could not even be looked at.
+    """
+
+    uri: str
+    stamp: str
+    finding: Finding
+    examined: int = EXAMINE_VERSION
+
+    def is_still(self, file: File | None) -> bool:
+        return (
+            file is not None
+            and self.examined == EXAMINE_VERSION
+            and self.stamp == file.stamp
+            and self.finding.size_bytes == file.size_bytes
+        )
+
+
+def survey(
+    uris: Sequence[str],
+    *,
+    known: Mapping[str, Seen],
+    again: Collection[str],
+    workers: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Seen], int]:
+    """What each of `uris` is, in their order, and how many of them had to be read.
+
+    known: by uri, what an earlier look has found. again: uris that are read in any case.
+    on_progress: called with the files read and the number to read.
+    """
+    with ThreadPoolExecutor(LOOKING_THREADS) as threads:
+        files = dict(zip(uris, threads.map(_look, uris), strict=True))
+    stale = [
+        uri
+        for uri in dict.fromkeys(uris)
+        if uri in again or uri not in known or not known[uri].is_still(files[uri])
+    ]
+    read: dict[str, Seen] = {}
+    for uri, finding in _examine_all(stale, workers=workers):
+        file = files[uri]
+        # A file that grew while it was read is read again next time.
+        unchanged = file is not None and file.size_bytes == finding.size_bytes
+        read[uri] = Seen(uri=uri, stamp=file.stamp if file and unchanged else "", finding=finding)
+        if on_progress is not None:
+            on_progress(len(read), len(stale))
+    return [read.get(uri) or known[uri] for uri in uris], len(stale)
+
+
+def _look(uri: str) -> File | None:
+    try:
+        return storage.look(storage.at(uri))
+    except OSError:
+        return None
+
+
+def _examine_all(uris: Sequence[str], *, workers: int) -> Iterator[tuple[str, Finding]]:
+    if not uris:
+        return
+    with Isolated(max_workers=min(workers, len(uris))) as children:
+        for uri, finding in children.map(examine, uris, limits=LIMITS):
+            if isinstance(finding, MediaError):
+                # The child died of this file, and took the digest with it.
+                yield uri, replace(fingerprint(uri), error=str(finding))
+            else:
+                yield uri, finding
+
+
+def to_table(seen: Sequence[Seen]) -> pa.Table:
+    """Rows of schema.FILES, one a uri."""
+    by_uri = {item.uri: item for item in seen}
+    rows = [
+        {
+            "uri": item.uri,
+            "size_bytes": item.finding.size_bytes,
+            "stamp": item.stamp,
+            "examined": item.examined,
+            "digest": item.finding.digest,
+            "error": item.finding.error,
+        }
+        | (asdict(item.finding.header) if item.finding.header else {})
+        for _, item in sorted(by_uri.items())
+    ]
+    return pa.Table.from_pylist(rows, schema=schema.FILES)
+
+
+def from_table(table: pa.Table) -> dict[str, Seen]:
+    """What `to_table` has written, by uri."""
+    return {
+        row["uri"]: Seen(
+            uri=row["uri"],
+            stamp=row["stamp"],
+            examined=row["examined"],
+            finding=Finding(
+                digest=row["digest"],
+                size_bytes=row["size_bytes"],
+                error=row["error"],
+                header=None
+                if row["codec"] is None
+                else Header(**{name: row[name] for name in HEADER_FIELDS}),
+            ),
+        )
+        for row in table.to_pylist()
+    }

@@ -1,0 +1,323 @@
+"""Files and folders here and in object stores, by one set of words: those of pathlib.
+
+A local place is a `pathlib.Path`; an `s3://` or `gs://` one is a `RemotePath`, which knows the part
+of pathlib that the pipeline uses. Credentials and endpoint come from the environment alone
+(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL).
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import posixpath
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from videoproc.types import UserError
+
+SCHEMES = ("s3", "gs")
+READ_AHEAD_BYTES = 1 << 20  # a remote file is read in ranges of this size
+
+
+@dataclass(frozen=True, order=True)
+class RemotePath:
+    """A place in an object store. Folders are prefixes: they are there when a file is below."""
+
+    uri: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(rf"({'|'.join(SCHEMES)})://[^/]+(/.*)?", self.uri):
+            raise UserError(f"{self.uri!r} is no place: use a path, or s3://bucket/folder")
+
+    def __str__(self) -> str:
+        return self.uri
+
+    def __fspath__(self) -> str:
+        raise TypeError(f"{self.uri} is not on this machine")
+
+    def __truediv__(self, name: str | Path) -> RemotePath:
+        return RemotePath(f"{self.uri.rstrip('/')}/{name}")
+
+    @property
+    def name(self) -> str:
+        return posixpath.basename(self.key)
+
+    @property
+    def suffix(self) -> str:
+        return posixpath.splitext(self.key)[1]
+
+    @property
+    def parent(self) -> RemotePath:
+        return RemotePath(self.uri.rstrip("/").rpartition("/")[0])
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return tuple(self.key.split("/"))
+
+    @property
+    def key(self) -> str:
+        """bucket/folder/file, as pyarrow names it."""
+        return self.uri.partition("://")[2].rstrip("/")
+
+    def relative_to(self, other: RemotePath) -> Path:
+        return Path(self.key).relative_to(other.key)
+
+    def absolute(self) -> RemotePath:
+        return self
+
+    resolve = absolute
+
+    def exists(self) -> bool:
+        return self.is_file() or self.is_dir()
+
+    def is_file(self) -> bool:
+        return bool(_store(self).get_file_info(self.key).is_file)
+
+    def is_dir(self) -> bool:
+        from pyarrow.fs import FileType
+
+        return bool(_store(self).get_file_info(self.key).type == FileType.Directory)
+
+    def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
+        """Nothing to do: a prefix is there as soon as a file is."""
+
+    def open(self, mode: str = "rb", *, encoding: str = "utf-8", newline: str | None = None) -> Any:
+        """For reading, seekable, in ranges."""
+        raw = cast(BinaryIO, _store(self).open_input_file(self.key))
+        binary = io.BufferedReader(cast(Any, raw), READ_AHEAD_BYTES)
+        if "b" in mode:
+            return binary
+        return io.TextIOWrapper(binary, encoding=encoding, newline=newline)
+
+    def read_bytes(self) -> bytes:
+        with _store(self).open_input_file(self.key) as file:
+            return bytes(file.readall())
+
+    def read_text(self) -> str:
+        return self.read_bytes().decode()
+
+    def write_bytes(self, content: bytes | memoryview) -> None:
+        with _store(self).open_output_stream(self.key) as file:
+            file.write(content)
+
+    def unlink(self, *, missing_ok: bool = False) -> None:
+        try:
+            _store(self).delete_file(self.key)
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+
+Anywhere = Path | RemotePath
+
+
+def at(text: str | Path | RemotePath) -> Anywhere:
+    """The place that `text` names: a path of this machine, or one in an object store."""
+    if isinstance(text, RemotePath):
+        return text
+    scheme, separator, _ = str(text).partition("://")
+    if not separator or isinstance(text, Path):
+        return Path(text)
+    if scheme == "file":
+        return Path(str(text).removeprefix("file://"))
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        raise UserError(f"{text!r} is in no store that is known: use a path, {known}")
+    return RemotePath(str(text).rstrip("/"))
+
+
+def filesystem(place: Anywhere) -> Any:
+    """The pyarrow filesystem of a place; None for this machine's own, as pyarrow has it."""
+    return None if isinstance(place, Path) else _store(place)
+
+
+def native(place: Anywhere) -> str:
+    """The name under which `filesystem(place)` knows a place."""
+    return str(place) if isinstance(place, Path) else place.key
+
+
+def delta_options(place: Anywhere) -> dict[str, str]:
+    """What deltalake must know beside the environment."""
+    if isinstance(place, Path):
+        return {}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    return {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}
+
+
+def size_bytes(file: Anywhere) -> int | None:
+    """The size of a file; None where there is none."""
+    if isinstance(file, Path):
+        return file.stat().st_size if file.is_file() else None
+    info = _store(file).get_file_info(file.key)
+    return int(info.size) if info.is_file else None
+
+
+def write_whole(file: Anywhere, content: bytes | memoryview) -> None:
+    """Put a file in place whole or not at all, over what is there; it outlives a power cut.
+
+    On this machine: under a temporary name, then renamed. In an object store: one put.
+    """
+    if isinstance(file, RemotePath):
+        file.write_bytes(content)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.parent / f".{uuid.uuid4().hex}.tmp"
+    try:
+        with temporary.open("wb") as target:
+            target.write(content)
+            target.flush()
+            os.fsync(target.fileno())
+        temporary.rename(file)
+    finally:
+        temporary.unlink(missing_ok=True)  # a full disk must not fill up further
+    _sync_folder(file.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file as a listing knows it, unread. stamp: changes when the content does, as far as one
+    can tell without reading: the time of the last change, or an object store's etag."""
+
+    path: Anywhere
+    size_bytes: int
+    stamp: str
+    modified_s: float
+
+
+def files_below(folder: Anywhere) -> Iterator[File]:
+    """Every file below a folder, in the order of names; none where there is no such folder."""
+    if isinstance(folder, Path):
+        found = (path for path in names_below(folder) if path.is_file())
+        yield from map(_local_file, sorted(cast(Iterator[Path], found)))
+        return
+    if folder.uri.startswith("s3://"):
+        yield from _s3_files(folder)
+        return
+    from pyarrow.fs import FileSelector
+
+    found = _store(folder).get_file_info(
+        FileSelector(folder.key, recursive=True, allow_not_found=True)
+    )
+    scheme = folder.uri.partition("://")[0]
+    for info in sorted((info for info in found if info.is_file), key=lambda info: info.path):
+        yield File(
+            path=RemotePath(f"{scheme}://{info.path}"),
+            size_bytes=info.size,
+            stamp=f"mtime:{info.mtime_ns}",
+            modified_s=info.mtime_ns / 1e9,
+        )
+
+
+def names_below(folder: Anywhere) -> Iterator[Anywhere]:
+    """The files below a folder, in no order; linked folders are not entered."""
+    if isinstance(folder, Path):
+        for root, _, names in os.walk(folder):
+            yield from (Path(root, name) for name in names)
+    else:
+        yield from (file.path for file in files_below(folder))
+
+
+def look(file: Anywhere) -> File | None:
+    """What a listing would say of one file; None where there is none."""
+    if isinstance(file, Path):
+        return _local_file(file) if file.is_file() else None
+    info = _store(file).get_file_info(file.key)
+    if not info.is_file:
+        return None
+    stamp = _etag(file) if file.uri.startswith("s3://") else f"mtime:{info.mtime_ns}"
+    return File(path=file, size_bytes=info.size, stamp=stamp, modified_s=info.mtime_ns / 1e9)
+
+
+def delete_folder(folder: Anywhere) -> None:
+    """A folder and all below it; nothing where there is none."""
+    if isinstance(folder, Path):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for file in files_below(folder):
+        file.path.unlink(missing_ok=True)
+
+
+def upload_folder(source: Path, target: Anywhere, *, last: str) -> None:
+    """Copy a folder's files; `last` goes last, so that where it is, the others are too."""
+    names = sorted((path.name for path in source.iterdir()), key=lambda name: (name == last, name))
+    for name in names:
+        write_whole(target / name, (source / name).read_bytes())
+
+
+def fetched(file: Anywhere, *, below: Path | None = None) -> Path:
+    """A file as a path of this machine: itself, or a copy of a remote one in a new folder."""
+    if isinstance(file, Path):
+        return file
+    copy = Path(tempfile.mkdtemp(dir=below)) / file.name
+    with file.open("rb") as source, copy.open("wb") as target:
+        shutil.copyfileobj(source, target, READ_AHEAD_BYTES)
+    return copy
+
+
+def _local_file(path: Path) -> File:
+    found = path.stat()
+    return File(
+        path=path,
+        size_bytes=found.st_size,
+        stamp=f"mtime:{found.st_mtime_ns}",
+        modified_s=found.st_mtime,
+    )
+
+
+def _s3_files(folder: RemotePath) -> Iterator[File]:
+    # pyarrow lists no etags, and S3's times have whole seconds.
+    import boto3
+
+    bucket, _, prefix = folder.key.partition("/")
+    pages = boto3.client("s3").get_paginator("list_objects_v2")
+    below = f"{prefix}/" if prefix else ""
+    for page in pages.paginate(Bucket=bucket, Prefix=below):
+        for item in page.get("Contents", ()):
+            if not item["Key"].endswith("/"):
+                yield File(
+                    path=RemotePath(f"s3://{bucket}/{item['Key']}"),
+                    size_bytes=item["Size"],
+                    stamp=_etag_stamp(item),
+                    modified_s=item["LastModified"].timestamp(),
+                )
+
+
+def _etag(file: RemotePath) -> str:
+    import boto3
+
+    bucket, _, key = file.key.partition("/")
+    return _etag_stamp(boto3.client("s3").head_object(Bucket=bucket, Key=key))
+
+
+def _etag_stamp(item: Mapping[str, Any]) -> str:
+    return "etag:" + item["ETag"].strip('"')
+
+
+def _store(place: RemotePath) -> Any:
+    scheme = place.uri.partition("://")[0]
+    return _make_store(scheme, os.environ.get("AWS_ENDPOINT_URL"))
+
+
+@functools.cache
+def _make_store(scheme: str, endpoint: str | None) -> Any:
+    from pyarrow import fs
+
+    if scheme == "gs":
+        return fs.GcsFileSystem()
+    # Opened late, a small file is one request, which is there whole or not at all.
+    return fs.S3FileSystem(endpoint_override=endpoint, allow_delayed_open=True)
