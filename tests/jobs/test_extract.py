@@ -145,7 +145,7 @@ def test_quarantined_videos_are_tried_again_when_asked(flawed, videos, write_sma
 
 def test_too_many_failures_fail_the_job_after_the_rest_is_in(flawed):
     with pytest.raises(
-        cli.JobError, match="2 of 8 videos have failed, more than max_failed_share 0.2: 2 x "
+        cli.JobError, match=r"2 of 8 videos have failed, more than max_failed_share 0.2: 2 x "
     ):
         run_extract(flawed, max_failed_share=0.2)
     assert Dataset(folder=flawed).clips.read().num_rows == 6
@@ -153,7 +153,7 @@ def test_too_many_failures_fail_the_job_after_the_rest_is_in(flawed):
 
 def test_failures_of_an_earlier_night_count_too(flawed):
     run_extract(flawed, max_failed_share=0.3)
-    with pytest.raises(cli.JobError, match="2 of 8 videos"):
+    with pytest.raises(cli.JobError, match=r"2 of 8 videos"):
         run_extract(flawed, max_failed_share=0.2)
 
 
