@@ -20,7 +20,7 @@ from videoproc.augment import Augmentation
 from videoproc.corpus.splits import SplitConfig
 from videoproc.corpus.synthetic import SyntheticConfig
 from videoproc.features import select_features
-from videoproc.learning.loop import LoopConfig
+from videoproc.learning.config import LoopConfig
 from videoproc.media import Limits, Sampling, Size
 from videoproc.models import model_config
 from videoproc.report.progress import say

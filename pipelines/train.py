@@ -15,7 +15,7 @@ from videoproc import runlog, schema
 from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
-from videoproc.learning.loop import LEARNING_VERSION, LoopConfig
+from videoproc.learning.config import LEARNING_VERSION, LoopConfig
 from videoproc.learning.samples import Sample, find_samples
 from videoproc.models import model_config
 from videoproc.report.progress import say

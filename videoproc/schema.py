@@ -100,6 +100,18 @@ QUARANTINE = pa.schema(
 FORGOTTEN = pa.schema([("digest", pa.string()), ("video_id", pa.string()), ("time", pa.string())])
 """Videos that somebody has asked to forget. Nothing but their digests is kept."""
 
+LEASE = pa.schema(
+    [
+        ("holder", pa.string()),
+        ("job", pa.string()),
+        ("host", pa.string()),
+        ("machine", pa.string()),
+        ("pid", pa.int64()),
+        ("since", pa.string()),
+        ("renewed_s", pa.float64()),
+    ]
+)
+
 PREDICTION_KEYS = pa.schema(
     [
         ("prediction_id", pa.string()),

@@ -19,8 +19,7 @@ from videoproc import runlog
 from videoproc.corpus import manifest
 from videoproc.corpus.layouts import LAYOUTS
 from videoproc.corpus.splits import SplitConfig
-from videoproc.learning.loop import LoopConfig
-from videoproc.learning.optim import OptimConfig
+from videoproc.learning.config import LoopConfig, OptimConfig
 from videoproc.media import write_video
 from videoproc.tables import Dataset
 from videoproc.types import Row

@@ -18,8 +18,7 @@ from pipelines.train import TrainConfig, prepare, train
 from videoproc import runlog
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Position
-from videoproc.learning.loop import LoopConfig
-from videoproc.learning.optim import OptimConfig
+from videoproc.learning.config import LoopConfig, OptimConfig
 from videoproc.tables import Dataset
 from videoproc.types import UserError
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from videoproc.learning.checkpoint import Card
-from videoproc.learning.loop import LoopConfig, Trainer
-from videoproc.learning.optim import OptimConfig
+from videoproc.learning.config import LoopConfig, OptimConfig
+from videoproc.learning.loop import Trainer
 from videoproc.learning.samples import Sample, find_samples
 from videoproc.learning.world import World
 from videoproc.media import Sampling, Size

@@ -7,9 +7,9 @@ import torch
 
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Position
+from videoproc.learning.config import LoopConfig, OptimConfig
 from videoproc.learning.loader import GlobalBatch
-from videoproc.learning.loop import LoopConfig, Trainer
-from videoproc.learning.optim import OptimConfig
+from videoproc.learning.loop import Trainer
 
 MakeTrainer = Callable[..., Trainer]
 

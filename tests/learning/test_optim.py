@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from videoproc.learning.optim import OptimConfig, learning_rate, make_optimiser
+from videoproc.learning.config import OptimConfig
+from videoproc.learning.optim import learning_rate, make_optimiser
 
 
 def test_the_rate_rises_linearly_to_its_peak_and_falls_as_a_cosine() -> None:

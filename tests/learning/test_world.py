@@ -14,10 +14,10 @@ import torch
 
 from tests.learning.workers import in_workers
 from videoproc.learning.checkpoint import Card
+from videoproc.learning.config import LoopConfig, OptimConfig
 from videoproc.learning.evaluate import score
 from videoproc.learning.loader import GlobalBatch
-from videoproc.learning.loop import LoopConfig, Trainer
-from videoproc.learning.optim import OptimConfig
+from videoproc.learning.loop import Trainer
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
 from videoproc.tasks import Scores, Task, select_task

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,50 +18,16 @@ from torch import nn
 from videoproc import schema
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card, Position
+from videoproc.learning.config import LoopConfig
 from videoproc.learning.evaluate import score
 from videoproc.learning.loader import GlobalBatch, Waiting, batches, epoch_order
-from videoproc.learning.optim import OptimConfig, learning_rate, make_optimiser
+from videoproc.learning.optim import learning_rate, make_optimiser
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
 from videoproc.tasks import Task
 
-LEARNING_VERSION = 1  # raise it when the same config and data come to other weights
-
 Report = Callable[[dict[str, float], int], None]
 """Takes metrics and the epoch that they belong to, counted from 0. Called on rank 0 only."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoopConfig:
-    """How a model is trained.
-
-    Args:
-        epochs: passes over the training split.
-        batch_size: clips a step, over all workers together.
-        seed: decides initial weights, the order of samples and dropout.
-        patience: stop after this many epochs without a better monitored metric; 0 never stops.
-        checkpoint_every_steps: also checkpoint within epochs, every so many steps; 0 does not.
-        precision: auto (bf16 on GPU, fp32 on CPU), fp32 or bf16.
-        optim: the optimiser and its schedule.
-    """
-
-    epochs: int = 10
-    batch_size: int = 32
-    seed: int = 0
-    patience: int = 0
-    checkpoint_every_steps: int = 0
-    precision: str = "auto"
-    optim: OptimConfig = field(default_factory=OptimConfig)
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"loop.{name} is {getattr(self, name)}: use 1 or more")
-        for name in ("seed", "patience", "checkpoint_every_steps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"loop.{name} is {getattr(self, name)}: use 0 or more")
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f"loop.precision is {self.precision!r}: use auto, fp32 or bf16")
 
 
 @dataclass(kw_only=True)

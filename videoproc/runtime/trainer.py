@@ -18,7 +18,8 @@ from ray.train.torch import TorchTrainer
 from ray.util.queue import Empty, Queue
 
 from videoproc.learning.checkpoint import Card
-from videoproc.learning.loop import LoopConfig, Report, Trainer
+from videoproc.learning.config import LoopConfig
+from videoproc.learning.loop import Report, Trainer
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
 from videoproc.runtime import session

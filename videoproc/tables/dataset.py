@@ -8,6 +8,7 @@ DIR/quarantine   what failed, where and why
 DIR/predictions/<task>
 DIR/recipe.json  how the clips were last made
 DIR/forgotten    digests of videos that must not come back
+DIR/lease        who works on it tonight
 DIR/nights/      what each night did: records and reports
 """
 
@@ -46,6 +47,10 @@ class Dataset:
     @property
     def forgotten(self) -> Table:
         return Table(folder=self.folder / "forgotten", schema=schema.FORGOTTEN, key=("digest",))
+
+    @property
+    def lease(self) -> Table:
+        return Table(folder=self.folder / "lease", schema=schema.LEASE, key=("holder",))
 
     @property
     def clips(self) -> Table:
