@@ -44,7 +44,11 @@ def parse(config_class: type[Config], arguments: list[str], *, doc: str = "") ->
         description=doc.strip().splitlines()[0] if doc else "", exit_on_error=False
     )
     parser.add_argument("--config", action="config", help="a YAML file with any of these settings")
-    parser.add_class_arguments(config_class, None)
+    # Fields before a dataclass's KW_ONLY are positional here too.
+    parser.add_class_arguments(config_class, None, as_positional=True)
+    for action in parser._actions:
+        if getattr(action, "_typehint", None) is bool:
+            action.nargs, action.const = "?", True  # `--check` is `--check true`
     try:
         values = vars(parser.instantiate(parser.parse_args(arguments)))
         del values["config"]

@@ -23,6 +23,8 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 import mlflow
 import mlflow.pytorch
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from matplotlib.figure import Figure
 from mlflow.entities import Metric, Param, RunTag
@@ -37,6 +39,7 @@ LIBRARIES = ("ray", "torch", "av", "pyarrow", "deltalake", "mlflow", "numpy")
 NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 LEARNED_FROM = "learned_from.json"
 """The artifact of a training run that lists the videos and groups of its splits."""
+MIN_PREFIX_CHARS = 6
 MAX_PARAM_CHARS = 500
 MAX_PARAMS = 100
 
@@ -67,6 +70,14 @@ class Run:
     def log_json(self, values: Any, name: str) -> None:
         """Numbers behind a picture, as a JSON artifact."""
         self.client.log_text(self.run_id, json.dumps(values, indent=2), name)
+
+    def log_table(self, table: pa.Table, name: str) -> None:
+        """Rows, as a Parquet artifact."""
+        where, _, file = name.rpartition("/")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / file
+            pq.write_table(table, path)
+            self.client.log_artifact(self.run_id, str(path), where or None)
 
     def log_folder(self, folder: Path, name: str) -> None:
         """A folder's files as artifacts below `name`."""
@@ -113,6 +124,15 @@ class Run:
             path = Path(self.client.download_artifacts(self.run_id, name, folder))
             return json.loads(path.read_text())
 
+    def read_table(self, name: str) -> pa.Table:
+        """What `log_table` has put into an artifact; a UserError where there is none."""
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                path = self.client.download_artifacts(self.run_id, name, folder)
+            except (MlflowException, OSError) as error:
+                raise UserError(f"run {self.run_id!r} has no artifact {name!r}") from error
+            return pq.read_table(path, memory_map=False)
+
     @property
     def duration_s(self) -> float:
         """Seconds from the start of a run to its end."""
@@ -132,6 +152,11 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         return dict(self.client.get_run(self.run_id).data.metrics)
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The flattened config."""
+        return dict(self.client.get_run(self.run_id).data.params)
 
     @property
     def tags(self) -> dict[str, str]:
@@ -184,6 +209,24 @@ def open_run(run_id: str, *, workspace: Path) -> Run:
             "the runs there are"
         ) from error
     return Run(run_id=run_id, client=client)
+
+
+def resolve_run(prefix: str, *, workspace: Path) -> Run:
+    """The only run whose id begins with `prefix`; a UserError where there is none or several."""
+    if len(prefix) < MIN_PREFIX_CHARS or not prefix.isalnum():
+        raise UserError(
+            f"run {prefix!r} is no run id: give {MIN_PREFIX_CHARS} characters of one or more "
+            "(`make mlflow` lists the runs there are)"
+        )
+    client = _client(workspace)
+    found = client.search_runs(
+        [experiment.experiment_id for experiment in client.search_experiments()],
+        filter_string=f"attributes.run_id LIKE '{prefix}%'",
+        max_results=2,
+    )
+    if len(found) > 1:
+        raise UserError(f"run {prefix!r} begins several run ids: give more characters of one")
+    return open_run(found[0].info.run_id if found else prefix, workspace=workspace)
 
 
 def find_run(*, data: Anywhere, workspace: Path, tags: Mapping[str, str]) -> Run | None:

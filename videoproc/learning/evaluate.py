@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -76,21 +76,53 @@ def interval(
     Samples of one source stand or fall together, so whole groups are drawn with replacement; a
     sample without a group is a group of its own. One group alone says nothing of others: None.
     """
-    members: dict[str, list[int]] = {}
-    for index, group in enumerate(groups):
-        members.setdefault(f"alone {index}" if group is None else f"group {group}", []).append(
-            index
-        )
-    if len(members) < 2:
+    drawn = _resampled(groups, seed=seed)
+    if drawn is None:
         return None
-    of_group = [np.array(indices) for _, indices in sorted(members.items())]
-    rng = np.random.default_rng(seed)
-    values = [
-        statistic(
-            np.concatenate([of_group[i] for i in rng.integers(0, len(of_group), len(of_group))])
-        )
-        for _ in range(RESAMPLINGS)
-    ]
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
+    low, high = _percentiles([statistic(indices) for indices in drawn])
     return float(low), float(high)
+
+
+def paired_interval(
+    statistic_a: Callable[[np.ndarray], np.ndarray],
+    statistic_b: Callable[[np.ndarray], np.ndarray],
+    *,
+    groups: Sequence[str | None],
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The 95 % interval of `statistic_b(indices) - statistic_a(indices)`, by group as `interval`.
+
+    Both are taken of the same samples each time, so what is easy or hard for both falls out. The
+    statistics may be numbers or arrays of several: (low, high) have their shape.
+    """
+    drawn = _resampled(groups, seed=seed)
+    if drawn is None:
+        return None
+    low, high = _percentiles([statistic_b(indices) - statistic_a(indices) for indices in drawn])
+    return low, high
+
+
+def members(names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The indices that stand under each name, names in alphabetical order."""
+    found: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        found.setdefault(name, []).append(index)
+    return {name: np.array(found[name]) for name in sorted(found)}
+
+
+def _resampled(groups: Sequence[str | None], *, seed: int) -> Iterator[np.ndarray] | None:
+    """The indices of each resampling; None where there is one group only."""
+    names = [f"alone {i}" if g is None else f"group {g}" for i, g in enumerate(groups)]
+    of_group = list(members(names).values())
+    if len(of_group) < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    return (
+        np.concatenate([of_group[i] for i in rng.integers(0, len(of_group), len(of_group))])
+        for _ in range(RESAMPLINGS)
+    )
+
+
+def _percentiles(values: Sequence[float | np.ndarray]) -> np.ndarray:
+    tail = (1 - CONFIDENCE) / 2
+    return np.quantile(np.array(values), [tail, 1 - tail], axis=0)

@@ -73,6 +73,53 @@ class PlotsModule(Protocol):
         """The numbers behind them by file name, as JSON."""
 
 
+class MeasuresModule(Protocol):
+    """measures.py: what a finished evaluation has beside `summarise`, which every epoch and every
+    resampling pays for. A task may have none."""
+
+    def measures(self, scores: Scores, spec: Spec, /) -> dict[str, float]:
+        """Metrics by name, none of them one of `summarise`; undefined ones are left out."""
+
+
+class VideosModule(Protocol):
+    """videos.py: the clips of one video taken together. A task may have none."""
+
+    def of_videos(self, scores: Scores, video_b: np.ndarray, /) -> Scores:
+        """The scores of videos 0, 1, ..., V - 1 from those of their clips: clip i is one of
+        video video_b[i], and every video has a clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What is true of a sample and what the model told of it, in words for people; confidence
+    is 0 to 1."""
+
+    true: str
+    told: str
+    confidence: float
+
+    @property
+    def is_right(self) -> bool:
+        return self.told == self.true
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake(Answer):
+    """A wrong answer; `index` is its place in the scores."""
+
+    index: int
+
+
+class MistakesModule(Protocol):
+    """mistakes.py: which samples a model gets wrong. A task may have none."""
+
+    def answers(self, scores: Scores, spec: Spec, /) -> list[Answer]:
+        """One answer a sample, in the order of the scores."""
+
+    def worst(self, scores: Scores, spec: Spec, count: int, /) -> list[Mistake]:
+        """At most `count` wrong answers, the most confident first."""
+
+
 class OutputsModule(Protocol):
     """outputs.py: what `predict` writes, and what the exported model gives."""
 
@@ -102,3 +149,6 @@ class Task:
     outputs: OutputsModule
     plots: PlotsModule | None = None
     baselines: BaselinesModule | None = None
+    measures: MeasuresModule | None = None
+    videos: VideosModule | None = None
+    mistakes: MistakesModule | None = None
