@@ -5,10 +5,12 @@ Exit code 0: done. 1: the job failed (a bug keeps its traceback). 2: wrong input
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +42,22 @@ def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
 
 def parse(config_class: type[Config], arguments: list[str], *, doc: str = "") -> Config:
     """The config that `arguments` give; what does not fit raises a UserError."""
+    parser = _parser(config_class, doc)
+    return _instance(config_class, parser, lambda: parser.parse_args(arguments))
+
+
+def stored(config: Any) -> str:
+    """A config as text that `restored` makes it from again."""
+    return json.dumps(asdict(config), indent=2, sort_keys=True)
+
+
+def restored(config_class: type[Config], text: str) -> Config:
+    """The config that `stored` has written; settings that are gone since are an error."""
+    parser = _parser(config_class, "")
+    return _instance(config_class, parser, lambda: parser.parse_object(json.loads(text)))
+
+
+def _parser(config_class: type[Config], doc: str) -> jsonargparse.ArgumentParser:
     parser = jsonargparse.ArgumentParser(
         description=doc.strip().splitlines()[0] if doc else "", exit_on_error=False
     )
@@ -49,9 +67,17 @@ def parse(config_class: type[Config], arguments: list[str], *, doc: str = "") ->
     for action in parser._actions:
         if getattr(action, "_typehint", None) is bool:
             action.nargs, action.const = "?", True  # `--check` is `--check true`
+    return parser
+
+
+def _instance(
+    config_class: type[Config],
+    parser: jsonargparse.ArgumentParser,
+    read: Callable[[], jsonargparse.Namespace],
+) -> Config:
     try:
-        values = vars(parser.instantiate(parser.parse_args(arguments)))
-        del values["config"]
+        values = vars(parser.instantiate(read()))
+        values.pop("config", None)
         return config_class(**values)
     except (jsonargparse.ArgumentError, ValueError) as error:
         raise UserError(_one_line(error)) from error

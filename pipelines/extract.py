@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from pipelines import cli
 from videoproc import runlog
@@ -19,7 +19,10 @@ from videoproc.report.timing import where_time_went
 from videoproc.tables import Dataset, Recipe, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import STAGE, Work, plan_work
-from videoproc.types import Row, Video
+from videoproc.types import Row, UserError, Video
+
+SETTINGS = "extract.json"
+"""In the dataset: how its clips and features were last made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +66,16 @@ class ExtractConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Extracted:
-    """What a run of extract did. failures: rows of tonight's quarantine. seconds: worker time by
-    step. idle_s: time that cores waited while videos were decoded."""
+    """What a run of extract did.
+
+    clips_measured: clips that were in and lacked a feature. rows_deleted: by table, of videos that
+    are gone. failures: what went into quarantine. seconds: worker time by step. idle_s: time that
+    cores waited while there was work.
+    """
 
     videos_decoded: int
+    clips_measured: int
+    rows_deleted: Mapping[str, int]
     clips: int
     vectors: int
     failures: Sequence[Row]
@@ -87,10 +96,11 @@ def extract(config: ExtractConfig) -> Extracted:
         held = quarantine.choose(dataset.quarantine, stage=STAGE)
         quarantine.mark_for_retry(dataset.quarantine, [row["quarantine_id"] for row in held])
     dataset.set_recipe(recipe)
+    dataset.write_text(SETTINGS, cli.stored(replace(config, data=str(dataset.folder))))
     with runlog.job_run(
         "extract", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
     ) as run:
-        _prune(dataset, videos)
+        deleted = _prune(dataset, videos)
         work = plan_work(
             videos=[video for video in videos if video.error is None],
             recipe=recipe,
@@ -110,6 +120,8 @@ def extract(config: ExtractConfig) -> Extracted:
         _tidy(dataset, videos, recipe)
         done = Extracted(
             videos_decoded=len(work.videos),
+            clips_measured=len(work.measure),
+            rows_deleted=deleted,
             clips=intake.committed["clips"],
             vectors=intake.committed["features"],
             failures=intake.failed_rows,
@@ -134,14 +146,25 @@ def extract(config: ExtractConfig) -> Extracted:
     return done
 
 
-def _prune(dataset: Dataset, videos: Sequence[Video]) -> None:
+def stored_config(dataset: Dataset) -> ExtractConfig:
+    """How the dataset's clips were last made; nothing is retried beyond what is marked."""
+    text = dataset.read_text(SETTINGS)
+    if text is None:
+        raise UserError(f"dataset {dataset.folder} has no {SETTINGS}: run pipelines.extract first")
+    return replace(cli.restored(ExtractConfig, text), retry_quarantined=False)
+
+
+def _prune(dataset: Dataset, videos: Sequence[Video]) -> dict[str, int]:
     """Rows of videos that are no longer in the corpus go; older versions keep theirs."""
     there = {video.video_id for video in videos}
     held = set(dataset.clips.read(["video_id"])["video_id"].to_pylist())
-    if gone := held - there:
-        deleted = dataset.delete_videos(gone)
-        said = ", ".join(f"{count} rows of {name}" for name, count in deleted.items())
-        say("extract", f"{len(gone)} videos are no longer in the corpus: deleted {said}")
+    gone = held - there
+    if not gone:
+        return {}
+    deleted = dataset.delete_videos(gone)
+    said = ", ".join(f"{count} rows of {name}" for name, count in deleted.items())
+    say("extract", f"{len(gone)} videos are no longer in the corpus: deleted {said}")
+    return deleted
 
 
 def _work(

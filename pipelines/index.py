@@ -7,7 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from pipelines import cli
 from videoproc import runlog
@@ -22,7 +22,7 @@ from videoproc.types import Row, UserError, Video
 
 STAGE = "index"
 SETTINGS = "index.json"
-"""In the dataset: how its manifest was made. Splits are dealt anew where these settings differ."""
+"""In the dataset: how its manifest was made. Splits are dealt anew where theirs differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,8 @@ def index(config: IndexConfig) -> Manifest:
     if config.layout not in LAYOUTS:
         raise UserError(f"layout: no layout {config.layout!r}; there are {', '.join(LAYOUTS)}")
     dataset = Dataset(folder=cli.absolute(config.data))
-    entries = LAYOUTS[config.layout](cli.absolute(config.source))
+    source = cli.absolute(config.source)
+    entries = LAYOUTS[config.layout](source)
     version = dataset.manifest.version
     built = _build(config, dataset, entries)
     _check_found(config, built, num_files=len(entries), known=version >= 0)
@@ -71,7 +72,7 @@ def index(config: IndexConfig) -> Manifest:
         "index", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
     ) as run:
         _write(dataset, built, since=version)
-        dataset.write_text(SETTINGS, _settings(config))
+        dataset.write_text(SETTINGS, cli.stored(replace(config, source=str(source))))
         run.set_tags(
             {
                 "manifest_digest": manifest.digest(built.videos),
@@ -103,7 +104,7 @@ def _build(config: IndexConfig, dataset: Dataset, entries: Sequence[Entry]) -> M
         videos=manifest.from_table(rows),
         forgotten=frozenset(dataset.forgotten.read(["digest"])["digest"].to_pylist()),
         again={row["uri"] for row in retried},
-        keep_splits=dataset.read_text(SETTINGS) == _settings(config),
+        keep_splits=_splits_were_dealt_so(dataset, config.split),
     )
     progress = Progress(job="index", unit="files", total=len(entries))
 
@@ -122,9 +123,17 @@ def _build(config: IndexConfig, dataset: Dataset, entries: Sequence[Entry]) -> M
     return built
 
 
-def _settings(config: IndexConfig) -> str:
-    """What decides the splits of the videos that are there."""
-    return json.dumps(asdict(config.split), indent=2, sort_keys=True)
+def stored_config(dataset: Dataset) -> IndexConfig:
+    """How the dataset's manifest was last made."""
+    text = dataset.read_text(SETTINGS)
+    if text is None:
+        raise UserError(f"dataset {dataset.folder} has no {SETTINGS}: run pipelines.index first")
+    return cli.restored(IndexConfig, text)
+
+
+def _splits_were_dealt_so(dataset: Dataset, split: SplitConfig) -> bool:
+    text = dataset.read_text(SETTINGS)
+    return text is not None and json.loads(text)["split"] == asdict(split)
 
 
 def _check_found(config: IndexConfig, built: Manifest, *, num_files: int, known: bool) -> None:

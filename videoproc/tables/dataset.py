@@ -6,7 +6,7 @@ DIR/clips        frames by clip id
 DIR/features     vectors by clip id and feature id
 DIR/quarantine   what failed, where and why
 DIR/predictions/<task>
-DIR/recipe.json  how the clips were last made
+DIR/recipe.json  the recipe of the clips; index.json and extract.json: how they were last made
 DIR/forgotten    digests of videos that must not come back
 DIR/lease        who works on it tonight
 DIR/nights/      what each night did: records and reports
@@ -14,7 +14,7 @@ DIR/nights/      what each night did: records and reports
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -129,3 +129,23 @@ class Dataset:
                 f"--source CORPUS --data {self.folder}` first"
             )
         return self.manifest.read()
+
+
+def read(
+    data: str | Anywhere,
+    table: str,
+    columns: Sequence[str] | None = None,
+    *,
+    version: int | None = None,
+) -> pa.Table:
+    """A dataset's table for a notebook: `read("workspace/demo", "clips", ["clip_id", "view"])`.
+
+    data: the dataset folder. table: manifest, files, clips, features, quarantine or
+    predictions/<task>. version: as a run's tag `table_version.<table>` names it; by default the
+    last. `videoproc.schema.frames_of(row)` makes an array of a clip's frames.
+    Errors: UserError where there is no such table or version.
+    """
+    there = Dataset(folder=storage.at(data)).tables()
+    if table not in there:
+        raise UserError(f"dataset {data} has no table {table!r}; there are {', '.join(there)}")
+    return there[table].read(columns, version=version)

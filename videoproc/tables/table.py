@@ -186,9 +186,13 @@ class Table:
 
         return len(self._commit(change).remove) if self.exists else 0
 
-    def vacuum(self, *, keep_versions: Collection[int], min_age_s: float) -> list[Anywhere]:
+    def vacuum(
+        self, *, keep_versions: Collection[int], min_age_s: float, dry_run: bool = False
+    ) -> list[Anywhere]:
         """Delete the files that neither the last version nor one of `keep_versions` names, and
         that are older than `min_age_s`: a job that runs now has written what it has not committed.
+
+        Returns the files; with `dry_run` they stay.
         """
         if not self.exists:
             return []
@@ -203,7 +207,7 @@ class Table:
             for file in storage.files_below(self.folder)
             if file.modified_s < oldest_s and self._is_orphan(file.path, named)
         ]
-        for path in gone:
+        for path in () if dry_run else gone:
             path.unlink(missing_ok=True)
         return gone
 
