@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -14,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from videoproc.tables import Dataset
+from videoproc.tables import Dataset, Table
+from videoproc.types import Row
 
 pytestmark = pytest.mark.slow
 
 VIDEOS = 60
+KILLS = 20
 # The workers go at once. Two agents of Ray's own, which take no cores, try for a while to tell the
 # dead cluster of its death.
 ORPHANS_S = 90
@@ -46,14 +49,28 @@ class Extract:
         assert self.process.returncode == 0, said
         return said
 
-    def wait_for_shards(self, count: int) -> None:
-        """Until so many files more than at first lie beside the clips, committed or not."""
+    def wait_for_more_shards(self, count: int) -> bool:
+        """Until so many files more than now lie beside the clips, committed or not; False where
+        it ends before."""
         folder = Dataset(folder=self.data).clips.folder
+        at_first = len(list(folder.glob("part-*")))
         deadline = time.monotonic() + 120
-        while len(list(folder.glob("part-*"))) < count:
-            assert self.process.poll() is None, "it ended before it could be killed"
+        while len(list(folder.glob("part-*"))) < at_first + count:
+            if self.process.poll() is not None:
+                return False
             assert time.monotonic() < deadline
             time.sleep(0.002)
+        return True
+
+    def kill_worker(self, rng: random.Random) -> int:
+        """Kill one of Ray's workers that has a task, or a child of one; 0 where there is none."""
+        busy = [pid for pid, name in self.descendants().items() if name.startswith("ray::")]
+        busy += [pid for pid, name in self.descendants().items() if "spawn_main" in name]
+        if not busy:
+            return 0
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(sorted(busy)), signal.SIGKILL)
+        return 1
 
     def kill(self, *, group: bool) -> None:
         # What leads a group may have left it: Ray makes the driver lead one of its own.
@@ -103,35 +120,65 @@ def uninterrupted(indexed_60: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return data
 
 
-# Shards that stand on disk when the kill comes (an uninterrupted run makes 12, one a task, or
-# more on many cores), and seconds from then on: in the middle of decoding, writing and committing.
-RANDOM = random.Random(0)
-MOMENTS = [(shards, RANDOM.uniform(0, 0.15)) for shards in RANDOM.sample(range(1, 12), 5)]
-
-
-@pytest.mark.parametrize(("shards", "delay_s"), MOMENTS)
-@pytest.mark.parametrize("group", [True, False], ids=["group", "driver"])
-def test_a_killed_extract_is_made_whole_by_the_next(
-    indexed_60, uninterrupted, tmp_path, rows_of, group, shards, delay_s
+def test_killed_at_twenty_random_moments_every_clip_is_there_once(
+    indexed_60, uninterrupted, tmp_path, rows_of
 ):
-    data = Path(shutil.copytree(indexed_60, tmp_path / "data"))
-    killed = Extract(data)
-    killed.wait_for_shards(shards)
-    time.sleep(delay_s)
-    killed.kill(group=group)
-    left_running = killed.descendants()
-    committed = Dataset(folder=data).clips.read(["clip_id"]).num_rows
+    """Driver, a worker, or all: at 20 moments, over as many datasets as they take."""
+    rng, kills, datasets = random.Random(0), 0, 0
+    while kills < KILLS:
+        data = Path(shutil.copytree(indexed_60, tmp_path / f"data{datasets}"))
+        datasets += 1
+        kills += kill_until_done(data, rng, most=KILLS - kills)
+        rows = rows_of(data)
+        assert len({row["clip_id"] for row in rows["clips"]}) == len(rows["clips"]) == 2 * VIDEOS
+        assert rows == rows_of(uninterrupted)
+        check_vacuum(Dataset(folder=data))
+    print(f"{kills} kills over {datasets} datasets")
 
-    said = Extract(data).finish()
 
-    print(
-        f"{committed} of {2 * VIDEOS} clips had been committed; left: {len(left_running)}\n{said}"
-    )
-    rows = rows_of(data)
-    assert len({row["clip_id"] for row in rows["clips"]}) == len(rows["clips"]) == 2 * VIDEOS
-    assert rows == rows_of(uninterrupted)
+def kill_until_done(data: Path, rng: random.Random, *, most: int) -> int:
+    """Run `extract` on a dataset until a run ends well; how often it was killed."""
+    kills = 0
+    while True:
+        run = Extract(data)
+        if kills == most or not run.wait_for_more_shards(rng.randint(1, 4)):
+            run.finish()
+            return kills
+        time.sleep(rng.uniform(0, 0.3))
+        target = rng.choice(["driver", "worker", "all"])
+        if target == "worker":
+            kills += run.kill_worker(rng)
+            # The job goes on without it, and may then be killed as a whole.
+            if not run.wait_for_more_shards(rng.randint(1, 4)) or kills == most:
+                run.finish()
+                return kills
+            target = "all"
+        run.kill(group=target == "all")
+        kills += 1
+
+
+def check_vacuum(dataset: Dataset) -> None:
+    """After a vacuum no orphan is left, and a version that a run names still reads."""
+    for table in (dataset.clips, dataset.features):
+        named = [table.version // 2]
+        before = {version: sorted_rows(table, version) for version in [*named, table.version]}
+        table.vacuum(keep_versions=named, min_age_s=0)
+        kept = {path for version in before for path in table.files(version=version)}
+        assert {path for path in table.folder.iterdir() if path.is_file()} == kept
+        assert {version: sorted_rows(table, version) for version in before} == before
+
+
+def sorted_rows(table: Table, version: int) -> list[Row]:
+    order = [(column, "ascending") for column in table.key]
+    return table.read(version=version).sort_by(order).to_pylist()
+
+
+def test_a_killed_extract_leaves_nothing_running(indexed_60, tmp_path):
+    run = Extract(Path(shutil.copytree(indexed_60, tmp_path / "data")))
+    assert run.wait_for_more_shards(2)
+    run.kill(group=False)
     started = time.monotonic()
-    assert killed.still_runs_after(ORPHANS_S) == {}
+    assert run.still_runs_after(ORPHANS_S) == {}
     print(f"nothing left {time.monotonic() - started:.0f} s later")
 
 

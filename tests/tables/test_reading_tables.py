@@ -1,0 +1,54 @@
+"""Every block of docs/reading-tables.md, run on a small dataset."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from videoproc.tables import Dataset, read
+from videoproc.types import UserError
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reading-tables.md"
+BLOCKS = re.findall(r"```(python|sh)\n(.*?)```", DOCUMENT.read_text(), flags=re.S)
+
+
+@pytest.fixture
+def demo(extracted: Path, tmp_path: Path) -> Path:
+    """The dataset at the address that the document has."""
+    (tmp_path / "workspace").mkdir()
+    return extracted.rename(tmp_path / "workspace" / "demo")
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("block", [text for language, text in BLOCKS if language == "python"])
+def test_a_python_block_runs(block: str) -> None:
+    exec(compile(block, str(DOCUMENT), "exec"), {})
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("block", [text for language, text in BLOCKS if language == "sh"])
+def test_a_shell_block_runs(block: str) -> None:
+    root = DOCUMENT.parents[1]
+    command = block.strip().replace("python ", f"{sys.executable} ", 1)
+    said = subprocess.run(
+        command, shell=True, capture_output=True, text=True, env={"PYTHONPATH": str(root)}
+    )
+    assert said.returncode == 0, said.stderr
+    assert "error_class" in said.stdout
+
+
+def test_an_older_version_reads_as_it_was(demo: Path) -> None:
+    clips = Dataset(folder=demo).clips
+    before, version = clips.read(["clip_id"]), clips.version
+    clips.delete("clip_id", before["clip_id"].to_pylist()[:5])
+    assert read(str(demo), "clips", ["clip_id"]).num_rows == before.num_rows - 5
+    assert read(str(demo), "clips", ["clip_id"], version=version).equals(before)
+
+
+def test_a_table_that_is_not_there_is_named_with_those_that_are(demo: Path) -> None:
+    with pytest.raises(UserError, match=r"no table 'clip'; there are manifest, .*clips"):
+        read(str(demo), "clip")
