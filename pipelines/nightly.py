@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from pipelines import cli
-from pipelines.evaluate import EvaluateConfig, evaluate, is_measured
 from pipelines.extract import ExtractConfig, extract
 from pipelines.index import IndexConfig, index
-from pipelines.predict import PredictConfig, predict
 from pipelines.synthesize import SynthesizeConfig
 from pipelines.synthesize import run as synthesize
-from pipelines.train import TrainConfig, prepare, train
-from videoproc import runlog
-from videoproc.augment import Augmentation
+from videoproc import runlog, schema
+from videoproc.augment import AUGMENT_VERSION, Augmentation
 from videoproc.corpus.splits import SplitConfig
 from videoproc.corpus.synthetic import SyntheticConfig
 from videoproc.features import select_features
-from videoproc.learning.config import LoopConfig
-from videoproc.media import Limits, Sampling, Size
-from videoproc.models import model_config
+from videoproc.learning.config import LEARNING_VERSION, LoopConfig
+from videoproc.media import DECODE_VERSION, Limits, Sampling, Size
 from videoproc.report.progress import say
 from videoproc.report.table import side_by_side
-from videoproc.runtime import session
-from videoproc.tasks import select_task
+from videoproc.tables import Dataset, lease
+from videoproc.tables.lease import HeldError
+
+if TYPE_CHECKING:
+    from pipelines.train import TrainConfig
+
+# What learns is imported where it is used: an empty night needs neither torch nor Ray, and seconds
+# of importing less.
+
+DONE = "night.json"
+"""In the dataset: the key of the last night that ended well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +51,14 @@ class NightlyConfig:
         features: the features to compute, by name.
         limits: what decoding one video may cost before it is given up.
         max_failed_share: fail when more than this share of the corpus has no clips.
+        max_failed: fail when more videos than this have no clips; by default any number.
+        max_vanished_share: stop where more than this share of the known videos is gone.
         models: the architectures to train and compare, by name; none leaves it at the data.
         task: what is learned, by name.
         model_settings: settings, by architecture, that differ from its defaults.
         loop: how the models are trained.
         workers: processes that train together.
+        wait_s: how long to wait where another night works on this dataset, before giving up.
     """
 
     source: str
@@ -63,11 +72,14 @@ class NightlyConfig:
     features: tuple[str, ...] = ("colour", "motion")
     limits: Limits = field(default_factory=Limits)
     max_failed_share: float = 0.2
+    max_failed: int | None = None
+    max_vanished_share: float = 0.5
     models: tuple[str, ...] = ("cnn", "cnn_gru")
     task: str = "classification"
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     loop: LoopConfig = field(default_factory=LoopConfig)
     workers: int = 1
+    wait_s: float = 0.0
 
     def __post_init__(self) -> None:
         unknown = set(self.model_settings) - set(self.models)
@@ -76,15 +88,29 @@ class NightlyConfig:
                 f"model_settings names {sorted(unknown)}, models are {list(self.models)}: "
                 "give settings of models that are trained"
             )
+        if not self.wait_s >= 0:
+            raise ValueError(f"wait_s is {self.wait_s}: use seconds, 0 or more")
         # Each job checks its own part: better now than after hours of decoding.
         self.index_config()
         select_features(self.extract_config().features)
+
+    def check_learning(self) -> None:
+        """Errors in what is to be learned, before anything is decoded; imports torch."""
+        from videoproc.models import model_config
+        from videoproc.tasks import select_task
+
         select_task(self.task)
         for model in self.models:
             model_config(model, self.train_config(model).model_settings)
 
     def index_config(self) -> IndexConfig:
-        return IndexConfig(source=self.source, data=self.data, layout=self.layout, split=self.split)
+        return IndexConfig(
+            source=self.source,
+            data=self.data,
+            layout=self.layout,
+            split=self.split,
+            max_vanished_share=self.max_vanished_share,
+        )
 
     def extract_config(self) -> ExtractConfig:
         return ExtractConfig(
@@ -95,9 +121,12 @@ class NightlyConfig:
             features=self.features,
             limits=self.limits,
             max_failed_share=self.max_failed_share,
+            max_failed=self.max_failed,
         )
 
     def train_config(self, model: str) -> TrainConfig:
+        from pipelines.train import TrainConfig
+
         return TrainConfig(
             data=self.data,
             model=model,
@@ -110,26 +139,73 @@ class NightlyConfig:
 
 def nightly(config: NightlyConfig) -> None:
     """The whole night: index, extract, train, evaluate, predict. What is done is not redone."""
-    started = time.monotonic()
-    task = select_task(config.task)
     if config.synthesize is not None:
         output = str(cli.absolute(config.source).parent)
         synthesize(SynthesizeConfig(output=output, **vars(config.synthesize)))
-    with session.lasting():
+    dataset = Dataset(folder=cli.absolute(config.data))
+    try:
+        with lease.hold(
+            dataset.lease,
+            job="nightly",
+            wait_s=config.wait_s,
+            on_wait=lambda text: say("nightly", text),
+        ):
+            _night(config, dataset)
+    except HeldError as error:
+        raise cli.JobError(
+            f"another night works on {dataset.folder} ({error}): wait for its end, or let this "
+            "one wait with --wait_s SECONDS"
+        ) from error
+
+
+def _night(config: NightlyConfig, dataset: Dataset) -> None:
+    started = time.monotonic()
+    with (
+        runlog.job_run(
+            "nightly", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
+        ) as run,
+        runlog.night(run),
+    ):
         index(config.index_config())
-        extract(config.extract_config())
-        tested = {model: _learn(config, model) for model in config.models}
-        if tested:
-            best = _best(tested, task.metrics.MONITOR, maximise=task.metrics.MAXIMISE)
-            say("nightly", f"{best} is the best on the validation split and predicts")
-            predict(PredictConfig(data=config.data, run=tested[best].run_id, limits=config.limits))
+        if dataset.read_text(DONE) == _key(config, dataset):
+            say("nightly", f"nothing new: done in {time.monotonic() - started:.0f} s")
+            return
+        config.check_learning()
+        tested = _work(config)
+        dataset.write_text(DONE, _key(config, dataset))
     say("nightly", f"done in {time.monotonic() - started:.0f} s")
     if tested:
         _say_comparison(tested)
 
 
+def _key(config: NightlyConfig, dataset: Dataset) -> str:
+    """An id of all that a night depends on, and of what it leaves: settings, versions, tables."""
+    return schema.content_id(
+        json.loads(cli.stored(config)),
+        {name: table.version for name, table in dataset.tables().items()},
+        [DECODE_VERSION, AUGMENT_VERSION, LEARNING_VERSION],
+        [feature.feature_id for feature in select_features(config.features)],
+        runlog.tracking_uri(cli.workspace()),  # another server has none of the runs
+    )
+
+
+def _work(config: NightlyConfig) -> dict[str, runlog.Run]:
+    """Everything after index; the runs of the models, by name."""
+    from videoproc.runtime import session
+
+    with session.lasting():
+        extract(config.extract_config())
+        tested = {model: _learn(config, model) for model in config.models}
+        if tested:
+            _predict(config, tested)
+    return tested
+
+
 def _learn(config: NightlyConfig, model: str) -> runlog.Run:
     """The run that trained `model` on just these clips and settings, now or some night before."""
+    from pipelines.evaluate import EvaluateConfig, evaluate, is_measured
+    from pipelines.train import prepare, train
+
     wanted = config.train_config(model)
     workspace, folder = cli.workspace(), cli.absolute(config.data)
     key = prepare(wanted).training_key
@@ -143,6 +219,16 @@ def _learn(config: NightlyConfig, model: str) -> runlog.Run:
     if not is_measured(measured):
         evaluate(measured)
     return run
+
+
+def _predict(config: NightlyConfig, tested: Mapping[str, runlog.Run]) -> None:
+    from pipelines.predict import PredictConfig, predict
+    from videoproc.tasks import select_task
+
+    metrics = select_task(config.task).metrics
+    best = _best(tested, metrics.MONITOR, maximise=metrics.MAXIMISE)
+    say("nightly", f"{best} is the best on the validation split and predicts")
+    predict(PredictConfig(data=config.data, run=tested[best].run_id, limits=config.limits))
 
 
 def _best(tested: Mapping[str, runlog.Run], monitor: str, *, maximise: bool) -> str:

@@ -14,7 +14,9 @@ from videoproc.corpus.examine import Finding
 from videoproc.corpus.layouts import Entry
 from videoproc.corpus.splits import SplitConfig, assign, group_of
 from videoproc.corpus.survey import Seen, survey
-from videoproc.types import Video
+from videoproc.types import UserError, Video
+
+MIN_DIGEST_CHARS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +212,29 @@ def _merge(same: Sequence[Video]) -> Video:
         said = ", ".join(f"{v.uri!r} is {', '.join(map(repr, v.labels))}" for v in labelled)
         return replace(first, labels=(), split=None, error=f"same bytes, several labels: {said}")
     return replace(first, labels=labelled[0].labels if labelled else ())
+
+
+def find(videos: Sequence[Video], text: str) -> Video:
+    """The one video that `text` names: its uri or the end of it, or the beginning of its digest.
+
+    Errors: UserError where there is none, or several.
+    """
+    exact = [video for video in videos if text in (video.uri, video.video_id, video.digest)]
+    found = exact or [
+        video
+        for video in videos
+        if video.uri.endswith(f"/{text}")
+        or (len(text) >= MIN_DIGEST_CHARS and video.digest.startswith(text))
+    ]
+    if len(found) > 1:
+        uris = ", ".join(video.uri for video in found[:3])
+        raise UserError(f"{text!r} names {len(found)} videos ({uris}, ...): give the whole uri")
+    if not found:
+        raise UserError(
+            f"no video {text!r} in the manifest: give its uri, the end of it from a slash on, or "
+            f"{MIN_DIGEST_CHARS} digits or more of its digest"
+        )
+    return found[0]
 
 
 def digest(videos: Sequence[Video]) -> str:
