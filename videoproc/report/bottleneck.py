@@ -44,6 +44,6 @@ def _learning(phases: Mapping[str, float]) -> str:
     longest = max(trained, key=trained.__getitem__)
     return (
         f"Training took {sum(trained.values()) / total:.0%} of the night, {longest[6:]} the "
-        f"longest ({trained[longest]:.0f} s): fewer epochs (loop.epochs, loop.patience), more workers, or "
-        "a GPU help."
+        f"longest ({trained[longest]:.0f} s): fewer epochs (loop.epochs, loop.patience), more "
+        "workers or a GPU help."
     )
