@@ -18,6 +18,7 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -398,3 +399,57 @@ def test_a_tracking_server_gets_everything_and_the_workspace_nothing(
         runlog.open_run("nope", workspace=workspace)
     assert not (workspace / "mlartifacts").exists()
     assert os.environ["MLFLOW_TRACKING_URI"] == server
+
+
+def test_a_table_comes_back_as_it_was_logged(data: Path, workspace: Path) -> None:
+    table = pa.table({"clip_id": ["a", "b"], "probabilities": [[0.1, 0.9], [0.5, 0.5]]})
+    table = table.replace_schema_metadata({"task": "any"})
+    with job_run(data, workspace) as run:
+        run.log_table(table, "test/scores.parquet")
+    read = runlog.open_run(run.run_id, workspace=workspace).read_table("test/scores.parquet")
+    assert read.equals(table)
+    assert read.schema.metadata == {b"task": b"any"}
+
+
+def test_a_table_that_was_never_logged_is_named(data: Path, workspace: Path) -> None:
+    with job_run(data, workspace) as run:
+        pass
+    with pytest.raises(UserError, match=r"no artifact 'test/scores\.parquet'"):
+        run.read_table("test/scores.parquet")
+
+
+def test_the_beginning_of_an_id_is_enough_to_find_a_run(data: Path, workspace: Path) -> None:
+    with job_run(data, workspace) as run:
+        pass
+    assert runlog.resolve_run(run.run_id[:6], workspace=workspace).run_id == run.run_id
+    assert runlog.resolve_run(run.run_id, workspace=workspace).run_id == run.run_id
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("abc", "give 6 characters"),
+        ("abc%def", "no run id"),
+        ("zzzzzz", "run 'zzzzzz' does not exist"),
+    ],
+)
+def test_what_begins_no_run_is_named(
+    data: Path, workspace: Path, prefix: str, expected: str
+) -> None:
+    with job_run(data, workspace), pytest.raises(UserError, match=expected):
+        runlog.resolve_run(prefix, workspace=workspace)
+
+
+def test_a_beginning_of_several_ids_is_refused(
+    data: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runlog, "MIN_PREFIX_CHARS", 1)
+    firsts: set[str] = set()
+    for _ in range(17):  # of 17 hexadecimal ids two begin alike
+        with job_run(data, workspace) as run:
+            first = run.run_id[0]
+        if first in firsts:
+            break
+        firsts.add(first)
+    with pytest.raises(UserError, match=f"run '{first}' begins several run ids"):
+        runlog.resolve_run(first, workspace=workspace)

@@ -1,8 +1,9 @@
 """Keep what `nightly` measured on a dataset: a record in benchmarks/results, a table to read.
 
-    python -m benchmarks.learning.record --data workspace/demo --name demo
+    python -m benchmarks.learning.record --data workspace/demo --name demo --command "make demo"
 
-Everything is read from the MLflow runs; nothing is measured or typed in here.
+Everything but the command and the notes is read from the MLflow runs; nothing is measured or
+typed in here. Then `python -m pipelines.leaderboard` puts it on docs/leaderboard.md.
 """
 
 from __future__ import annotations
@@ -14,43 +15,101 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pipelines import cli
 from videoproc import runlog
+from videoproc.learning import checkpoint
+from videoproc.report.leaderboard import RECORD, RECORD_VERSION
 from videoproc.report.table import side_by_side
+from videoproc.tasks import select_task
 
 RESULTS = Path(__file__).parents[1] / "results"
 PAIRS = (("left", "right"), ("up", "down"), ("approach", "recede"))
+SPLIT = "test"
+HEADER_ONLY = f"{SPLIT}/header_only_accuracy"
+KEPT = ("code_version", "manifest_digest", "clips.train", "clips.val", "version.torch")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--name", required=True)
+    parser.add_argument("--name", required=True, help="of the dataset and of the record's file")
+    parser.add_argument("--command", required=True, help="what made the runs, to make them again")
+    parser.add_argument("--note", action="append", default=[], help="what to know of the figures")
     parser.add_argument("--models", nargs="+", default=["cnn", "cnn_gru"])
     arguments = parser.parse_args()
     data, workspace = cli.absolute(arguments.data), cli.workspace()
-    records = {model: _record(data, workspace, model) for model in arguments.models}
-    machine = {"cores": os.cpu_count(), "machine": platform.machine()}
+    runs = {model: _newest(data, workspace, model) for model in arguments.models}
+    record = make_record(
+        runs, workspace=workspace, data=data, name=arguments.name, command=arguments.command
+    )
+    record["notes"] = arguments.note
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{arguments.name}.json"
-    path.write_text(json.dumps({"machine": machine, "models": records}, indent=2) + "\n")
-    print(side_by_side({model: record["metrics"] for model, record in records.items()}))
+    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    print(side_by_side({m: found["runs"][0]["metrics"] for m, found in record["models"].items()}))
 
 
-def _record(data: Path, workspace: Path, model: str) -> dict[str, Any]:
+def make_record(
+    runs: dict[str, runlog.Run], *, workspace: Path, data: Path, name: str, command: str
+) -> dict[str, Any]:
+    """The record of one finished, evaluated run a model (see `videoproc.report.leaderboard`)."""
+    task = select_task(next(iter(runs.values())).tags["task"])
+    models = {
+        model: {"parameters": _parameters(run, workspace), "runs": [_run(run)]}
+        for model, run in runs.items()
+    }
+    header_only = [run.metrics[HEADER_ONLY] for run in runs.values() if HEADER_ONLY in run.metrics]
+    return {
+        "record": RECORD,
+        "version": RECORD_VERSION,
+        "dataset": name,
+        "command": command,
+        "notes": [],
+        "protocol": {"split": SPLIT, "group": _group(data, workspace), "folds": 1},
+        "metric": task.metrics.MONITOR,
+        "maximise": task.metrics.MAXIMISE,
+        "machine": {"cores": os.cpu_count(), "machine": platform.machine()},
+        "models": models,
+        "baselines": {"header only": {"accuracy": header_only[0]}} if header_only else {},
+    }
+
+
+def _newest(data: Path, workspace: Path, model: str) -> runlog.Run:
     run = runlog.find_run(data=data, workspace=workspace, tags={"job": "train", "model": model})
     assert run is not None, f"no finished run of {model} on {data}: run pipelines.nightly first"
-    kept = ("code_version", "manifest_digest", "clips.train", "clips.val", "version.torch")
-    confusion = run.read_json("test/confusion_matrix.json")
+    return run
+
+
+def _group(data: Path, workspace: Path) -> str | None:
+    """What the newest index of the dataset kept on one side of the split."""
+    processing = data.with_name(f"{data.name}-processing")
+    tags = {"job": "index", "data": str(data)}
+    indexed = runlog.find_run(data=processing, workspace=workspace, tags=tags)
+    assert indexed is not None, f"no finished run of index on {data}"
+    group = indexed.params["split.group"]
+    return None if group == "None" else group
+
+
+def _parameters(run: runlog.Run, workspace: Path) -> int:
+    model, _ = checkpoint.load(run.checkpoint_folder(workspace), device=torch.device("cpu"))
+    return sum(weights.numel() for weights in model.parameters())
+
+
+def _run(run: runlog.Run) -> dict[str, Any]:
+    confusion = run.read_json(f"{SPLIT}/confusion_matrix.json")
     pairs = (
-        {"test/told_apart_within_pairs": told_apart(confusion)}
+        {f"{SPLIT}/told_apart_within_pairs": told_apart(confusion)}
         if {label for pair in PAIRS for label in pair} <= set(confusion["classes"])
         else {}
     )
     return {
         "run": run.run_id,
+        "seed": int(run.params["loop.seed"]),
+        "fold": 0,
         "train_s": run.duration_s,
-        "tags": {name: value for name, value in run.tags.items() if name in kept},
+        "tags": {name: value for name, value in run.tags.items() if name in KEPT},
         "metrics": run.metrics | pairs,
         "confusion": confusion,
     }

@@ -3,25 +3,30 @@ and one small training for all tests of jobs that need a trained model."""
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pipelines.train import TrainConfig, train
 from videoproc import runlog
 from videoproc.corpus import manifest
 from videoproc.corpus.layouts import LAYOUTS
 from videoproc.corpus.splits import SplitConfig
+from videoproc.learning import checkpoint
+from videoproc.learning.checkpoint import Position
 from videoproc.learning.config import LoopConfig, OptimConfig
 from videoproc.media import write_video
-from videoproc.tables import Dataset
+from videoproc.models import model_config
+from videoproc.tables import Dataset, Recipe
 from videoproc.types import Row
 
 
@@ -180,3 +185,39 @@ def trained(_trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Trained:
     """A finished training; its workspace is the job's own. Read its dataset, do not change it."""
     monkeypatch.setenv("VIDEOPROC_WORKSPACE", str(_trained.workspace))
     return _trained
+
+
+@pytest.fixture
+def log_untrained(trained: Trained, tmp_path: Path) -> Callable[..., str]:
+    """Logs a run like `trained` of another architecture with fresh weights; gives its id."""
+    card = checkpoint.read_card(trained.run.checkpoint_folder(trained.workspace))
+    made = itertools.count()
+
+    def log(*, model: str = "cnn", recipe: Recipe | None = None, **tags: str) -> str:
+        settings = asdict(model_config(model, {"channels": [4, 8]}))
+        other = replace(card, model=model, model_settings=settings)
+        if recipe is not None:
+            other = replace(other, recipe=recipe.to_json())
+        torch.manual_seed(0)
+        network = other.build()
+        folder = tmp_path / f"untrained {next(made)}"
+        checkpoint.save(
+            folder,
+            model=network,
+            optimiser=torch.optim.SGD(network.parameters()),
+            card=other,
+            position=Position(),
+        )
+        with runlog.job_run(
+            "train", data=trained.data, workspace=trained.workspace, config={"model": model}
+        ) as run:
+            run.set_tags({k: v for k, v in trained.run.tags.items() if k in SAME_TAGS})
+            run.set_tags({"model": model} | tags)
+            run.log_json(trained.run.read_json(runlog.LEARNED_FROM), runlog.LEARNED_FROM)
+            run.log_folder(checkpoint.best(folder), "checkpoint")
+        return run.run_id
+
+    return log
+
+
+SAME_TAGS = ("data", "task", "manifest_digest", "table_version.clips", "table_version.manifest")

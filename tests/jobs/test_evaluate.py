@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -11,31 +12,41 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.evaluate import EvaluateConfig, evaluate, is_measured
+from pipelines.extract import ExtractConfig, extract
 from videoproc import runlog
 from videoproc.corpus import manifest
+from videoproc.learning.scored import Scored, from_table
+from videoproc.media import Sampling, Size
 from videoproc.tables import Dataset
+from videoproc.tasks import select_task
 from videoproc.types import UserError
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.fixture
-def measured(trained) -> dict[str, float]:
-    return evaluate(EvaluateConfig(data=str(trained.data), run=trained.run_id))
+@pytest.fixture(scope="module")
+def _measured(_trained) -> dict[str, float]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDEOPROC_WORKSPACE", str(_trained.workspace))
+        return evaluate(EvaluateConfig(data=str(_trained.data), run=_trained.run_id))
 
 
 @pytest.fixture
-def artifact(trained) -> Callable[[str], bytes]:
-    """The bytes of an artifact of a new evaluation run."""
-    evaluate(EvaluateConfig(data=str(trained.data), run=trained.run_id))
+def measured(_measured: dict[str, float], trained) -> dict[str, float]:  # noqa: ARG001 - its store
+    return _measured
+
+
+@pytest.fixture
+def artifact(trained, measured: dict[str, float]) -> Callable[[str], bytes]:  # noqa: ARG001 - made by it
+    """The bytes of an artifact of the evaluation run."""
 
     def read(name: str) -> bytes:
-        found = runlog.find_run(
-            data=trained.data, workspace=trained.workspace, tags={"evaluated_run": trained.run_id}
-        )
+        tags = {"evaluated_run": trained.run_id, "data": str(trained.data)}
+        found = runlog.find_run(data=trained.data, workspace=trained.workspace, tags=tags)
         assert found is not None
         return Path(
             mlflow.artifacts.download_artifacts(
@@ -92,9 +103,105 @@ def test_the_confusion_matrix_is_logged_as_numbers(
     assert matrix.trace() / matrix.sum() == pytest.approx(measured["test/accuracy"])
 
 
-@pytest.mark.parametrize("name", ["test/confusion_matrix.png", "learning_curves.png"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test/confusion_matrix.png",
+        "test/roc.png",
+        "test/precision_recall.png",
+        "test/calibration.png",
+        "test/by_source.png",
+        "test/by_resolution.png",
+        "learning_curves.png",
+    ],
+)
 def test_pictures_are_logged(artifact: Callable[[str], bytes], name: str) -> None:
     assert artifact(name).startswith(PNG)
+
+
+def test_ranking_and_calibration_are_measured_too(measured: dict[str, float]) -> None:
+    for name in ("roc_auc_macro", "average_precision_macro", "expected_calibration_error"):
+        assert 0 <= measured[f"test/{name}"] <= 1
+    assert 0 <= measured["test/brier"] <= 2
+
+
+@pytest.mark.parametrize("by", ["source", "resolution"])
+def test_a_breakdown_covers_every_clip_and_averages_to_the_accuracy(
+    artifact: Callable[[str], bytes], measured: dict[str, float], by: str
+) -> None:
+    parts = json.loads(artifact(f"test/by_{by}.json"))
+    assert len({part[by] for part in parts}) == len(parts) > 1
+    clips = [part["clips"] for part in parts]
+    assert (sum(clips), sum(part["videos"] for part in parts)) == (
+        measured["test/clips"],
+        measured["test/videos"],
+    )
+    mean = np.average([part["accuracy"] for part in parts], weights=clips)
+    assert mean == pytest.approx(measured["test/accuracy"])
+
+
+def test_resolutions_are_those_of_the_manifest(trained, artifact: Callable[[str], bytes]) -> None:
+    rows = Dataset(folder=trained.data).manifest.read().to_pylist()
+    expected = {f"{r['width']}x{r['height']}" for r in rows if r["split"] == "test"}
+    assert {part["resolution"] for part in json.loads(artifact("test/by_resolution.json"))} == (
+        expected
+    )
+
+
+@pytest.fixture
+def scored(artifact: Callable[[str], bytes]) -> Scored:
+    return from_table(pq.read_table(io.BytesIO(artifact("test/scores.parquet"))))
+
+
+def test_the_table_of_scores_gives_the_metrics_again(
+    scored: Scored, measured: dict[str, float]
+) -> None:
+    task = select_task(scored.task)
+    summary = task.metrics.summarise(scored.scores, scored.spec)
+    assert summary.items() <= {k.removeprefix("test/"): v for k, v in measured.items()}.items()
+    assert scored.losses.mean() == pytest.approx(measured["test/loss"])
+
+
+def test_the_table_of_scores_holds_every_clip_of_the_split_once(trained, scored: Scored) -> None:
+    rows = Dataset(folder=trained.data).manifest.read().to_pylist()
+    expected = {r["video_id"]: (r["uri"], *r["labels"]) for r in rows if r["split"] == "test"}
+    found = [(row["video_id"], (row["uri"], row["label"])) for row in scored.about]
+    assert sorted(found) == sorted(expected.items())
+
+
+def test_the_worst_mistakes_are_kept_by_name(
+    artifact: Callable[[str], bytes], scored: Scored, measured: dict[str, float]
+) -> None:
+    mistakes = json.loads(artifact("test/mistakes.json"))
+    assert len(mistakes) == round((1 - measured["test/accuracy"]) * measured["test/clips"])
+    known = {row["clip_id"]: row for row in scored.about}
+    for mistake in mistakes:
+        row = known[mistake["clip_id"]]
+        assert (mistake["uri"], mistake["true"]) == (row["uri"], row["label"])
+        assert mistake["told"] != mistake["true"]
+    confidences = [mistake["confidence"] for mistake in mistakes]
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def test_the_clips_of_a_video_are_judged_together_too(
+    extracted: Path, log_untrained: Callable[..., str]
+) -> None:
+    sampling = Sampling(num_frames=4, clip_s=0.5)
+    run_id = log_untrained(recipe=replace(Dataset(folder=extracted).recipe, sampling=sampling))
+    settings = {"sampling": sampling, "size": Size(height=16, width=16), "inline": True}
+    extract(ExtractConfig(data=str(extracted), **settings))
+    found = evaluate(EvaluateConfig(data=str(extracted), run=run_id))
+    assert found["test/videos"] == 6
+    assert found["test/clips"] > 6
+    sixths = found["test/video_accuracy"] * 6
+    assert sixths == pytest.approx(round(sixths)), "each video counts once"
+    low, high = found["test/video_accuracy_low"], found["test/video_accuracy_high"]
+    assert 0 <= low <= found["test/video_accuracy"] <= high <= 1
+
+
+def test_videos_of_one_clip_have_their_clips_accuracy(measured: dict[str, float]) -> None:
+    assert measured["test/videos"] == measured["test/clips"]
+    assert measured["test/video_accuracy"] == measured["test/accuracy"]
 
 
 def test_measuring_again_gives_the_same_numbers(trained, measured: dict[str, float]) -> None:

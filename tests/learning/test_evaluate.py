@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.metrics import accuracy_score
 from torch import nn
 
 from videoproc.learning.checkpoint import Card
-from videoproc.learning.evaluate import interval, score
+from videoproc.learning.evaluate import interval, paired_interval, score
 from videoproc.learning.samples import Sample, read_sample
 from videoproc.learning.world import World
 from videoproc.tables.clip_reader import ClipReader
@@ -106,3 +107,51 @@ def test_the_interval_is_the_same_each_time() -> None:
         return interval(lambda indices: float(right[indices].mean()), groups=groups)
 
     assert found() == found()
+
+
+def accuracy_of(right: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda indices: right[indices].mean(axis=0)
+
+
+def test_the_paired_interval_is_that_of_the_differences_of_each_sample() -> None:
+    rng = np.random.default_rng(0)
+    right_a, right_b = rng.random(90) < 0.6, rng.random(90) < 0.7
+    groups: list[str | None] = [str(i % 9) for i in range(90)]
+    found = paired_interval(
+        accuracy_of(right_a.astype(float)), accuracy_of(right_b.astype(float)), groups=groups
+    )
+    gain = right_b.astype(float) - right_a
+    assert found == pytest.approx(interval(accuracy_of(gain), groups=groups))
+
+
+def test_the_paired_interval_of_few_groups_is_that_of_all_their_resamplings() -> None:
+    gain_of_group = np.array([0.3, -0.1, 0.2, 0.05])
+    every = [gain_of_group[list(drawn)].mean() for drawn in itertools.product(range(4), repeat=4)]
+    found = paired_interval(
+        accuracy_of(np.zeros(8)),
+        accuracy_of(np.repeat(gain_of_group, 2)),
+        groups=[str(i // 2) for i in range(8)],
+    )
+    assert found == pytest.approx(tuple(np.quantile(every, [0.025, 0.975])), abs=0.02)
+
+
+def test_the_paired_interval_of_b_and_a_is_that_of_a_and_b_the_other_way_round() -> None:
+    rng = np.random.default_rng(1)
+    a, b = accuracy_of(rng.random((40, 2))), accuracy_of(rng.random((40, 2)))
+    low, high = paired_interval(a, b, groups=[None] * 40)
+    back_low, back_high = paired_interval(b, a, groups=[None] * 40)
+    np.testing.assert_allclose(low, -back_high)
+    np.testing.assert_allclose(high, -back_low)
+
+
+def test_a_shared_difficulty_falls_out_of_the_paired_interval() -> None:
+    difficulty = np.random.default_rng(0).random(50)
+    low, high = paired_interval(
+        accuracy_of(difficulty), accuracy_of(difficulty + 0.01), groups=[None] * 50
+    )
+    assert (low, high) == pytest.approx((0.01, 0.01))
+
+
+def test_one_group_alone_gives_no_paired_interval() -> None:
+    right = accuracy_of(np.ones(4))
+    assert paired_interval(right, right, groups=["only"] * 4) is None
