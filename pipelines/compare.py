@@ -111,7 +111,7 @@ def _common_data(a: runlog.Run, b: runlog.Run, config: CompareConfig) -> Anywher
     return storage.at(folders[0])
 
 
-def _evaluation(run: runlog.Run, data: Path, split: str, workspace: Path) -> runlog.Run:
+def _evaluation(run: runlog.Run, data: Anywhere, split: str, workspace: Path) -> runlog.Run:
     tags = {"job": "evaluate", "evaluated_run": run.run_id, "split": split, "data": str(data)}
     found = runlog.find_run(data=data, workspace=workspace, tags=tags)
     if found is None:

@@ -1,0 +1,27 @@
+"""Runs in MLflow: the only place that knows it. Only a job's driver calls it.
+
+A dataset has two experiments: `<dataset>` holds what is compared (train and evaluate runs),
+`<dataset>-processing` the jobs that made the data (index, extract, predict) and the nights.
+"""
+
+from videoproc.runlog.jobs import find_run, job_run, night, open_run, resolve_run
+from videoproc.runlog.lineage import LEARNED_FROM, Learned, named_versions, runs_that_learned
+from videoproc.runlog.replay import replay
+from videoproc.runlog.run import Run, flatten
+from videoproc.runlog.store import tracking_uri
+
+__all__ = [
+    "LEARNED_FROM",
+    "Learned",
+    "Run",
+    "find_run",
+    "flatten",
+    "job_run",
+    "named_versions",
+    "night",
+    "open_run",
+    "replay",
+    "resolve_run",
+    "runs_that_learned",
+    "tracking_uri",
+]

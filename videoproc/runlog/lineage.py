@@ -1,0 +1,124 @@
+"""What runs used: the versions of tables that they name, the videos that they learned from."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import mlflow
+from mlflow.entities import Run as MlflowRun
+
+from videoproc.runlog import journal, store
+from videoproc.runlog.run import Away, ask
+from videoproc.storage import Anywhere
+
+LEARNED_FROM = "learned_from.json"
+"""The artifact of a training run that lists the videos and groups of its splits."""
+
+READERS = 8  # each waits for a small file of the server's
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """A training run and the split in which it held what was asked for: train or val."""
+
+    run_id: str
+    split: str
+
+
+def named_versions(data: Anywhere, workspace: Path) -> dict[str, set[int]]:
+    """By table, the versions that any run of a dataset names in a tag `table_version.<table>`.
+
+    A UserError where the server does not answer: who deletes versions must not guess.
+    """
+    versions: dict[str, set[int]] = defaultdict(set)
+    for _, run in _all_runs(data, workspace):
+        for key, value in run.data.tags.items():
+            named = re.fullmatch(r"table_version\.(.+)", key)
+            if named and value.isdigit():
+                versions[named[1]].add(int(value))
+    return dict(versions)
+
+
+def runs_that_learned(
+    *, data: Anywhere, workspace: Path, video_id: str | None = None, group: str | None = None
+) -> list[Learned]:
+    """The training runs of a dataset that learned from a video, or from any video of a group;
+    the newest first. A UserError where the server does not answer."""
+    if (video_id is None) == (group is None):
+        raise ValueError("give a video_id or a group")
+    kind, wanted = ("videos", video_id) if group is None else ("groups", group)
+    trained = [
+        (client, run)
+        for client, run in _all_runs(data, workspace)
+        if run.data.tags.get("job") == "train"
+    ]
+    with ThreadPoolExecutor(READERS) as pool:
+        held = list(pool.map(lambda one: _learned_from(one[0], one[1], workspace), trained))
+    return [
+        Learned(run_id=run.data.tags.get(journal.JOURNAL_ID, run.info.run_id), split=split)
+        for (_, run), splits in zip(trained, held, strict=True)
+        for split, names in splits.items()
+        if wanted in names[kind]
+    ]
+
+
+def _all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient, MlflowRun]]:
+    """Every run of a dataset's two experiments, whatever its status, with the client of its store;
+    then those that wait in the journal."""
+    client, names = store.connect(workspace), store.experiments_of(data.name)
+
+    def everything(client: mlflow.MlflowClient, names: tuple[str, ...]) -> list[MlflowRun]:
+        return list(store.search(client, store.named_experiments(client, names)))
+
+    found = [(client, run) for run in _asked(client, everything, names, data)]
+    if not journal.waiting(workspace):
+        return found
+    own = journal.client(workspace)
+    return found + [(own, run) for run in everything(own, (*names, journal.AMENDMENTS))]
+
+
+def _learned_from(
+    client: mlflow.MlflowClient, run: MlflowRun, workspace: Path
+) -> dict[str, dict[str, list[str]]]:
+    """By split, the videos and groups that a training run held; none where it ended before that.
+
+    It never changes, so what came from elsewhere is kept in the workspace.
+    """
+    kept = workspace / "fetched" / run.info.run_id / LEARNED_FROM
+    if not kept.is_file():
+        fetched = _asked(client, _fetch, run.info.run_id, run.info.run_id)
+        if fetched is None:
+            return {}
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        draft = kept.with_suffix(f".{os.getpid()}")
+        draft.write_bytes(fetched)
+        draft.replace(kept)
+    return dict(json.loads(kept.read_bytes()))
+
+
+def _fetch(client: mlflow.MlflowClient, run_id: str) -> bytes | None:
+    if all(file.path != LEARNED_FROM for file in client.list_artifacts(run_id)):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(client.download_artifacts(run_id, LEARNED_FROM, folder)).read_bytes()
+
+
+def _asked(
+    client: mlflow.MlflowClient, call: Callable[..., Answer], what: Any, about: object
+) -> Answer:
+    try:
+        return ask(client, call, what)
+    except Away as away:
+        needed = f"what the runs of {about} used"
+        raise store.away_error(client.tracking_uri, needed) from away

@@ -1,0 +1,436 @@
+"""A run: what a job writes to it and reads from it, wherever it is kept."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import mlflow
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from videoproc.runlog import journal, store
+from videoproc.types import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from matplotlib.figure import Figure
+
+MAX_PARAM_CHARS = 500
+MAX_BATCH = 100
+MAX_DIGEST_CHARS = 36
+CONTEXTS = ("training", "validation", "test")
+NOTE = "mlflow.note.content"
+
+Answer = TypeVar("Answer")
+Call = Callable[[mlflow.MlflowClient, str], Answer]
+"""What is asked of a store: of its client, about the run that has this id there."""
+
+
+@dataclass(kw_only=True)
+class Work:
+    """What a job at work knows of its run, to go on in the journal when the server goes away.
+
+    written: all that was written so far, so that the journal's run holds it too.
+    """
+
+    job: str
+    experiment: str
+    name: str
+    tags: dict[str, str]
+    resumed: bool
+    hold: ExitStack
+    written: list[Call[Any]] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Run:
+    """A run. run_id: as jobs, tables and folders know it, for ever.
+
+    client, stored_id: the store that it is in and its id there. The two ids differ where the run
+    began in the journal and was sent to the server later.
+    """
+
+    run_id: str
+    stored_id: str
+    client: mlflow.MlflowClient
+    workspace: Path
+    work: Work | None = None
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
+        """Numbers at a step (the epoch, in training)."""
+        now = mlflow.utils.time.get_current_time_millis()
+        values = [Metric(_name(k), float(v), now, step) for k, v in metrics.items()]
+        self._write(lambda client, run_id: client.log_batch(run_id, metrics=values))
+
+    def log_params(self, config: Mapping[str, Any]) -> None:
+        """Nested settings as flat parameters."""
+        params = [
+            Param(key, store.redact(str(value))[:MAX_PARAM_CHARS])
+            for key, value in flatten(config).items()
+        ]
+
+        def write(client: mlflow.MlflowClient, run_id: str) -> None:
+            for start in range(0, len(params), MAX_BATCH):
+                client.log_batch(run_id, params=params[start : start + MAX_BATCH])
+
+        self._write(write)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        values = [RunTag(key, store.redact(str(value))) for key, value in tags.items()]
+        self._write(lambda client, run_id: client.log_batch(run_id, tags=values))
+
+    def set_note(self, text: str) -> None:
+        """The run's description in the UI, as Markdown."""
+        self.set_tags({NOTE: text})
+
+    def log_figure(self, figure: Figure, name: str) -> None:
+        """A picture, as an artifact of the kind that the name's suffix says."""
+        picture = io.BytesIO()
+        figure.savefig(picture, format=PurePosixPath(name).suffix.removeprefix("."))
+        self.log_bytes(picture.getvalue(), name)
+
+    def log_json(self, values: Any, name: str) -> None:
+        """Numbers behind a picture, as a JSON artifact."""
+        self.log_text(json.dumps(values, indent=2), name)
+
+    def log_text(self, text: str, name: str) -> None:
+        """Text, as an artifact: a page, a report."""
+        self.log_bytes(text.encode(), name)
+
+    def log_bytes(self, data: bytes, name: str) -> None:
+        """A file's content, as an artifact."""
+        path = PurePosixPath(name)
+        parent = str(path.parent) if len(path.parts) > 1 else None
+
+        def write(client: mlflow.MlflowClient, run_id: str) -> None:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / path.name
+                file.write_bytes(data)
+                client.log_artifact(run_id, str(file), parent)
+
+        self._write(write)
+
+    def log_table(self, table: pa.Table, name: str) -> None:
+        """Rows, as a Parquet artifact."""
+        content = io.BytesIO()
+        pq.write_table(table, content)
+        self.log_bytes(content.getvalue(), name)
+
+    def log_folder(self, folder: Path, name: str) -> None:
+        """A folder's files as artifacts below `name`."""
+        if not folder.is_dir():
+            raise FileNotFoundError(folder)
+
+        def write(client: mlflow.MlflowClient, run_id: str) -> None:
+            if folder.is_dir():  # else it was written once, and is gone since
+                client.log_artifacts(run_id, str(folder), name)
+
+        self._write(write)
+
+    def log_dataset(
+        self,
+        *,
+        name: str,
+        digest: str,
+        source: str,
+        version: int,
+        context: str,
+        profile: Mapping[str, Any],
+    ) -> None:
+        """A table of which the run has used a version, for training, validation or test.
+
+        The UI shows name and digest (its first 36 characters, which is MLflow's limit) beside the
+        run; the source is the table's URI and version.
+        """
+        if context not in CONTEXTS:
+            raise ValueError(f"context is {context!r}: use one of {', '.join(CONTEXTS)}")
+        given = DatasetInput(
+            Dataset(
+                name=name,
+                digest=digest[:MAX_DIGEST_CHARS],
+                source_type="delta_table",
+                source=json.dumps({"path": store.redact(source), "delta_table_version": version}),
+                profile=json.dumps(dict(profile)),
+            ),
+            [InputTag("mlflow.data.context", context)],
+        )
+        self._write(lambda client, run_id: client.log_inputs(run_id, datasets=[given]))
+
+    def log_model(self, model: torch.nn.Module, *, example: np.ndarray) -> None:
+        """The model as an exported program: loading it needs torch and MLflow, none of our code."""
+
+        def write(client: mlflow.MlflowClient, run_id: str) -> None:
+            import mlflow.pytorch
+
+            run = client.get_run(run_id)
+            made = client.create_logged_model(
+                run.info.experiment_id, "model", source_run_id=run_id, params=run.data.params
+            )
+            with _fluent(client.tracking_uri), warnings.catch_warnings():
+                # torch's own recurrent layers swap their list of weights while they are exported.
+                warnings.filterwarnings(
+                    "ignore", message=r".*_flat_weights.* assigned during export"
+                )
+                mlflow.pytorch.log_model(
+                    model.cpu().eval(),
+                    name="model",
+                    model_id=made.model_id,
+                    run_id=run_id,
+                    input_example=example,
+                    pip_requirements=[
+                        f"{lib}=={library_version(lib)}" for lib in ("torch", "mlflow", "numpy")
+                    ],
+                )
+
+        self._write(write, keep=False)
+
+    def begin_again(self) -> None:
+        self._write(lambda client, run_id: client.update_run(run_id, status="RUNNING"))
+
+    def end(self, status: str) -> None:
+        """Finished, failed."""
+        now = mlflow.utils.time.get_current_time_millis()
+        self._write(lambda client, run_id: client.set_terminated(run_id, status, now))
+
+    def checkpoint_folder(self, workspace: Path) -> Path:
+        """The files of the run's best checkpoint, fetched where MLflow keeps them elsewhere."""
+        if not self._read(lambda client, run_id: client.list_artifacts(run_id, "checkpoint")):
+            raise UserError(
+                f"run {self.run_id!r} has no checkpoint: give the id of a training run that ended "
+                "well (`make mlflow` lists them)"
+            )
+        target = workspace / "fetched" / self.run_id
+        target.mkdir(parents=True, exist_ok=True)
+        return Path(
+            self._read(
+                lambda client, run_id: client.download_artifacts(run_id, "checkpoint", str(target))
+            )
+        )
+
+    def history(self, metric: str) -> list[tuple[int, float]]:
+        """(step, value) of a metric, in the order of steps; the last value of each step."""
+        found = self._read(lambda client, run_id: client.get_metric_history(run_id, metric))
+        by_step = {m.step: m.value for m in sorted(found, key=lambda m: m.timestamp)}
+        return sorted(by_step.items())
+
+    def read_json(self, name: str) -> Any:
+        """What `log_json` has put into an artifact."""
+        return json.loads(self.read_bytes(name))
+
+    def read_bytes(self, name: str) -> bytes:
+        """An artifact's content."""
+
+        def read(client: mlflow.MlflowClient, run_id: str) -> bytes:
+            with tempfile.TemporaryDirectory() as folder:
+                return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
+
+        return self._read(read)
+
+    def read_table(self, name: str) -> pa.Table:
+        """What `log_table` has put into an artifact; a UserError where there is none."""
+        try:
+            return pq.read_table(pa.BufferReader(self.read_bytes(name)))
+        except (MlflowException, OSError) as error:
+            raise UserError(f"run {self.run_id!r} has no artifact {name!r}") from error
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the start of a run to its end."""
+        info = self._stored().info
+        return (info.end_time - info.start_time) / 1000
+
+    @property
+    def charts(self) -> str:
+        """The page of MLflow's server that charts this run beside the others of its experiment.
+
+        The page itself says that models were trained: by default MLflow opens it as for agents.
+        """
+        settings = "workflowType=machine_learning&compareRunsMode=CHART"
+        return f"#/experiments/{self._stored().info.experiment_id}/runs?{settings}"
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return dict(self._stored().data.metrics)
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The flattened config."""
+        return dict(self._stored().data.params)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return dict(self._stored().data.tags)
+
+    def _stored(self) -> mlflow.entities.Run:
+        return self._read(lambda client, run_id: client.get_run(run_id))
+
+    def _read(self, call: Call[Answer]) -> Answer:
+        if self.work is None:
+            with journal.shared(self.workspace, self.run_id) as entry:
+                if entry is not None and entry.whole:
+                    return call(journal.client(self.workspace), entry.local_id)
+            self._return_to_store()
+        try:
+            return ask(self.client, call, self.stored_id)
+        except Away as away:
+            if self.work is None:
+                what = f"run {self.run_id!r}"
+                raise store.away_error(self.client.tracking_uri, what) from away
+        self._switch(self.work)
+        return call(self.client, self.stored_id)
+
+    def _write(self, call: Call[Any], *, keep: bool = True) -> None:
+        if self.work is None:
+            self._write_later(call)
+            return
+        try:
+            ask(self.client, call, self.stored_id)
+        except Away:
+            self._switch(self.work)
+            call(self.client, self.stored_id)
+        if keep and store.is_server(self.client.tracking_uri):
+            self.work.written.append(call)
+
+    def _write_later(self, call: Call[Any]) -> None:
+        """Write to a run whose job is not at work: also while another process may send it."""
+        while True:
+            with journal.shared(self.workspace, self.run_id) as entry:
+                if entry is not None:
+                    return call(journal.client(self.workspace), entry.local_id)
+            self._return_to_store()
+            try:
+                return ask(self.client, call, self.stored_id)
+            except Away:
+                with ExitStack() as hold:
+                    entry = journal.amend(self.workspace, self.run_id, hold=hold)
+                    if entry is not None:
+                        say_away("runlog", self.client.tracking_uri, self.workspace)
+                        return call(journal.client(self.workspace), entry.local_id)
+
+    def _return_to_store(self) -> None:
+        """A run that was opened in the journal is in the store itself when it was sent."""
+        if not journal.is_own(self.workspace, self.client):
+            return
+        client = store.connect(self.workspace)
+        try:
+            found = ask(client, on_server, self.run_id)
+        except Away as away:
+            raise store.away_error(client.tracking_uri, f"run {self.run_id!r}") from away
+        if found is None:
+            raise no_such_run(self.run_id, client.tracking_uri)
+        self.client, self.stored_id = client, found.info.run_id
+
+    def _switch(self, work: Work) -> None:
+        """Go on in the journal, with all that was written so far."""
+        say_away(work.job, self.client.tracking_uri, self.workspace)
+        entry = journal.begin(
+            self.workspace,
+            work.experiment,
+            tags=work.tags,
+            name=work.name,
+            hold=work.hold,
+            run_id=self.run_id,
+            whole=not work.resumed,
+        )
+        if entry is None:  # amendments that wait already
+            entry = work.hold.enter_context(journal.shared(self.workspace, self.run_id))
+        assert entry is not None
+        self.client, self.stored_id = journal.client(self.workspace), entry.local_id
+        for call in work.written:
+            call(self.client, self.stored_id)
+        work.written.clear()
+
+
+class Away(Exception):  # noqa: N818 - no fault, a state
+    """The server does not answer."""
+
+
+def ask(client: mlflow.MlflowClient, call: Call[Answer], run_id: str) -> Answer:
+    """A call's answer; Away where there is a server and it does not answer."""
+    uri = client.tracking_uri
+    if not store.is_server(uri):
+        return call(client, run_id)
+    if not store.answers(uri):
+        raise Away
+    try:
+        return call(client, run_id)
+    except store.FAILURES as error:
+        if not store.is_absence(error):
+            raise
+        store.note_away(uri)
+        raise Away from error
+
+
+def on_server(client: mlflow.MlflowClient, run_id: str) -> mlflow.entities.Run | None:
+    """A run of the store, also by the id that it had in the journal."""
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in store.NO_SUCH_RUN:
+            raise
+    if not run_id.isalnum():  # no id of ours, and no text for a filter
+        return None
+    named = f"tags.{journal.JOURNAL_ID} = '{run_id}'"
+    return next(store.search(client, store.all_experiments(client), named), None)
+
+
+def no_such_run(run_id: str, uri: str) -> UserError:
+    return UserError(
+        f"run {run_id!r} does not exist in {store.redact(uri)}: `make mlflow` lists the runs "
+        "there are"
+    )
+
+
+def say_away(job: str, uri: str, workspace: Path) -> None:
+    print(
+        f"{job:<10} MLflow does not answer at {store.redact(uri)}: the run is kept in "
+        f"{journal.folder(workspace)} and is sent when it answers again",
+        flush=True,
+    )
+
+
+@contextmanager
+def _fluent(uri: str) -> Iterator[None]:
+    """MLflow's global store for the length of a `with`: setting it also sets the environment,
+    where it would read as the user's own wish from then on."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None unsets it
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def library_version(library: str) -> str:
+    return importlib.metadata.version(library)
+
+
+def _name(metric: str) -> str:
+    # MLflow allows letters, digits and a few signs, and no path that means another; labels may
+    # hold anything.
+    allowed = "".join(c if c.isalnum() or c in "_-./ " else "_" for c in metric)
+    return "/".join("_" if part in ("", ".", "..") else part for part in allowed.split("/"))
