@@ -5,6 +5,7 @@ Exit code 0: done. 1: the job failed (a bug keeps its traceback). 2: wrong input
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -30,6 +31,26 @@ class JobError(RuntimeError):
     """The job ran and did not reach its end: the message says why, in one line."""
 
 
+class OverBudgetError(JobError):
+    """More videos have failed than may. done: what the job did all the same."""
+
+    def __init__(self, message: str, done: Any) -> None:
+        super().__init__(message)
+        self.done = done
+
+
+NO_PLACE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EMFILE,
+)
+"""What a disk or a system refuses: nobody's bug, and no traceback mends it."""
+
+
 def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
     """Run `job` with the config that the command line and `--config` files give."""
     try:
@@ -38,6 +59,23 @@ def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
         sys.exit(_say(error, 2))
     except JobError as error:
         sys.exit(_say(error, 1))
+    except OSError as error:
+        if (refused := refusal(error)) is None:
+            raise
+        sys.exit(_say(refused, 1))
+
+
+def refusal(error: BaseException) -> JobError | None:
+    """What a full or read-only disk means for the user; None for any other error."""
+    number = getattr(error, "errno", None)
+    if number not in NO_PLACE:
+        return None
+    place = getattr(error, "filename", None)
+    at = f" at {str(place)!r}" if place else ""
+    return JobError(
+        f"the system refuses: {os.strerror(number)}{at}; what was committed before is whole: make "
+        "room or give rights there, and run the job again, which goes on where it stopped"
+    )
 
 
 def parse(config_class: type[Config], arguments: list[str], *, doc: str = "") -> Config:
@@ -80,7 +118,7 @@ def _instance(
         values.pop("config", None)
         return config_class(**values)
     except (jsonargparse.ArgumentError, ValueError) as error:
-        raise UserError(_one_line(error)) from error
+        raise UserError(in_one_line(error)) from error
 
 
 def absolute(place: Path | str) -> Anywhere:
@@ -111,12 +149,25 @@ def workspace() -> Path:
     return local(os.environ.get("VIDEOPROC_WORKSPACE", "workspace"), setting="VIDEOPROC_WORKSPACE")
 
 
+def check_share(value: float, *, setting: str) -> None:
+    """ValueError where a setting that is a share is none."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{setting} is {value}: use a share from 0 to 1")
+
+
 def check_budget(
-    reasons: Counter[str], total: int, *, max_share: float, max_count: int | None, where: str
+    reasons: Counter[str],
+    total: int,
+    *,
+    max_share: float,
+    max_count: int | None,
+    where: str,
+    done: Any = None,
 ) -> None:
-    """JobError, with the reasons counted, where more videos have failed than may.
+    """OverBudgetError, with the reasons counted, where more videos have failed than may.
 
     reasons: failed videos by class of error, of `total` videos. where: what holds the details.
+    done: what goes with the error.
     """
     failed = reasons.total()
     if max_count is not None and failed > max_count:
@@ -126,15 +177,18 @@ def check_budget(
     else:
         return
     counted = ", ".join(f"{count} x {name}" for name, count in reasons.most_common())
-    raise JobError(
-        f"{failed} of {total} videos have failed, more than {limit}: {counted} (details in {where})"
+    raise OverBudgetError(
+        f"{failed} of {total} videos have failed, more than {limit}: {counted} "
+        f"(details in {where})",
+        done,
     )
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+def in_one_line(error: BaseException) -> str:
+    """An error's message without its line breaks, or its class where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _say(error: BaseException, code: int) -> int:
-    print(f"error: {_one_line(error)}", file=sys.stderr, flush=True)
+    print(f"error: {in_one_line(error)}", file=sys.stderr, flush=True)
     return code

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import cli
 from pipelines.extract import ExtractConfig, extract
 from pipelines.index import IndexConfig, index
+from pipelines.night_report import Diary, test_metrics, write_report
 from pipelines.synthesize import SynthesizeConfig
 from pipelines.synthesize import run as synthesize
 from videoproc import runlog, schema
@@ -20,6 +21,8 @@ from videoproc.corpus.synthetic import SyntheticConfig
 from videoproc.features import select_features
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
 from videoproc.media import DECODE_VERSION, Limits, Sampling, Size
+from videoproc.report.night import DONE as OUTCOME_DONE
+from videoproc.report.night import FAILED, NOTHING_NEW
 from videoproc.report.progress import say
 from videoproc.report.table import side_by_side
 from videoproc.tables import Dataset, lease
@@ -159,23 +162,65 @@ def nightly(config: NightlyConfig) -> None:
 
 
 def _night(config: NightlyConfig, dataset: Dataset) -> None:
-    started = time.monotonic()
+    diary = Diary(dataset=dataset)
     with (
         runlog.job_run(
             "nightly", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
         ) as run,
         runlog.night(run),
     ):
-        index(config.index_config())
-        if dataset.read_text(DONE) == _key(config, dataset):
-            say("nightly", f"nothing new: done in {time.monotonic() - started:.0f} s")
-            return
-        config.check_learning()
-        tested = _work(config)
+        try:
+            outcome = _work(config, diary)
+        except BaseException as error:
+            _report_failure(diary, run, error)
+            raise
+        report = write_report(diary, run, outcome=outcome)
         dataset.write_text(DONE, _key(config, dataset))
-    say("nightly", f"done in {time.monotonic() - started:.0f} s")
-    if tested:
-        _say_comparison(tested)
+    elapsed_s = time.monotonic() - diary.began_s
+    if outcome == NOTHING_NEW:
+        say("nightly", f"nothing new: done in {elapsed_s:.1f} s")
+    else:
+        say("nightly", f"done in {elapsed_s:.0f} s")
+    say("nightly", f"report: {report}")
+    if diary.models:
+        _say_comparison(diary.models)
+
+
+def _work(config: NightlyConfig, diary: Diary) -> str:
+    """The jobs of the night, one after another; its outcome."""
+    with diary.phase("index"):
+        diary.manifest = index(config.index_config())
+    if diary.dataset.read_text(DONE) == _key(config, diary.dataset):
+        return NOTHING_NEW
+    config.check_learning()
+    from videoproc.runtime import session
+
+    with session.lasting():
+        with diary.phase("extract"):
+            _extract(config, diary)
+        if config.models:
+            _learn(config, diary)
+            with diary.phase("predict"):
+                _predict(config, diary)
+    return OUTCOME_DONE
+
+
+def _extract(config: NightlyConfig, diary: Diary) -> None:
+    try:
+        diary.extracted = extract(config.extract_config())
+    except cli.OverBudgetError as error:
+        diary.extracted = error.done
+        raise
+
+
+def _report_failure(diary: Diary, run: runlog.Run, error: BaseException) -> None:
+    """A night that fails is reported as well; what fails in doing so must not hide why."""
+    reason = cli.in_one_line(error)
+    try:
+        report = write_report(diary, run, outcome=FAILED, error=reason)
+        say("nightly", f"failed; report: {report}")
+    except Exception as another:  # noqa: BLE001
+        say("nightly", f"no report of this failed night: {cli.in_one_line(another)}")
 
 
 def _key(config: NightlyConfig, dataset: Dataset) -> str:
@@ -189,46 +234,56 @@ def _key(config: NightlyConfig, dataset: Dataset) -> str:
     )
 
 
-def _work(config: NightlyConfig) -> dict[str, runlog.Run]:
-    """Everything after index; the runs of the models, by name."""
-    from videoproc.runtime import session
-
-    with session.lasting():
-        extract(config.extract_config())
-        tested = {model: _learn(config, model) for model in config.models}
-        if tested:
-            _predict(config, tested)
-    return tested
-
-
-def _learn(config: NightlyConfig, model: str) -> runlog.Run:
-    """The run that trained `model` on just these clips and settings, now or some night before."""
+def _learn(config: NightlyConfig, diary: Diary) -> None:
+    """For each model the run that trained it on just these clips and settings, now or earlier."""
     from pipelines.evaluate import EvaluateConfig, evaluate, is_measured
     from pipelines.train import prepare, train
+    from videoproc.tasks import select_task
 
-    wanted = config.train_config(model)
+    diary.monitor = select_task(config.task).metrics.MONITOR
     workspace, folder = cli.workspace(), cli.absolute(config.data)
-    key = prepare(wanted).training_key
-    tags = {"training_key": key, "job": "train", "data": str(folder)}
-    run = runlog.find_run(data=folder, workspace=workspace, tags=tags)
-    if run is None:
-        run = runlog.open_run(train(wanted), workspace=workspace)
-    else:
-        say("nightly", f"{model}: nothing has changed since run {run.run_id}, not trained again")
-    measured = EvaluateConfig(data=config.data, run=run.run_id)
-    if not is_measured(measured):
-        evaluate(measured)
-    return run
+    for model in config.models:
+        wanted = config.train_config(model)
+        tags = {
+            "training_key": prepare(wanted).training_key,
+            "job": "train",
+            "data": str(folder),
+        }
+        run = runlog.find_run(data=folder, workspace=workspace, tags=tags)
+        if run is None:
+            with diary.phase(f"train {model}"):
+                run = runlog.open_run(train(wanted), workspace=workspace)
+            diary.trained.add(model)
+        else:
+            said = f"nothing has changed since run {run.run_id}, not trained again"
+            say("nightly", f"{model}: {said}")
+        measured = EvaluateConfig(data=config.data, run=run.run_id)
+        if not is_measured(measured):
+            with diary.phase(f"evaluate {model}"):
+                evaluate(measured)
+        diary.models[model] = run
 
 
-def _predict(config: NightlyConfig, tested: Mapping[str, runlog.Run]) -> None:
+def _predict(config: NightlyConfig, diary: Diary) -> None:
     from pipelines.predict import PredictConfig, predict
     from videoproc.tasks import select_task
 
     metrics = select_task(config.task).metrics
-    best = _best(tested, metrics.MONITOR, maximise=metrics.MAXIMISE)
+    best = _best(diary.models, metrics.MONITOR, maximise=metrics.MAXIMISE)
     say("nightly", f"{best} is the best on the validation split and predicts")
-    predict(PredictConfig(data=config.data, run=tested[best].run_id, limits=config.limits))
+    try:
+        diary.predicted = predict(
+            PredictConfig(
+                data=config.data,
+                run=diary.models[best].run_id,
+                limits=config.limits,
+                max_failed_share=config.max_failed_share,
+                max_failed=config.max_failed,
+            )
+        )
+    except cli.OverBudgetError as error:
+        diary.predicted = error.done
+        raise
 
 
 def _best(tested: Mapping[str, runlog.Run], monitor: str, *, maximise: bool) -> str:
@@ -242,11 +297,7 @@ def _best(tested: Mapping[str, runlog.Run], monitor: str, *, maximise: bool) -> 
 
 def _say_comparison(tested: Mapping[str, runlog.Run]) -> None:
     columns = {
-        model: {
-            name.removeprefix("test/"): value
-            for name, value in run.metrics.items()
-            if name.startswith("test/")
-        }
+        model: {name: value for name, value in test_metrics(run).items() if "/" not in name}
         for model, run in tested.items()
     }
     print(f"\nOn the test split:\n\n{side_by_side(columns)}\n")

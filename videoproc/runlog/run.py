@@ -226,6 +226,12 @@ class Run:
         by_step = {m.step: m.value for m in sorted(found, key=lambda m: m.timestamp)}
         return sorted(by_step.items())
 
+    def has(self, name: str) -> bool:
+        """Whether there is an artifact of this name."""
+        folder = str(PurePosixPath(name).parent) if "/" in name else None
+        found = self._read(lambda client, run_id: client.list_artifacts(run_id, folder))
+        return any(file.path == name for file in found)
+
     def read_json(self, name: str) -> Any:
         """What `log_json` has put into an artifact."""
         return json.loads(self.read_bytes(name))
