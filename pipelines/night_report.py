@@ -35,9 +35,11 @@ TEST = "test/"
 
 @dataclass(kw_only=True)
 class Diary:
-    """A night's own notes. models: the runs, by model; trained: those of tonight."""
+    """A night's own notes. attempts: of what was in quarantine before it, by id. models: the runs,
+    by model; trained: those of tonight."""
 
     dataset: Dataset
+    attempts: dict[str, int] = field(default_factory=dict)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     began_s: float = field(default_factory=time.monotonic)
     phases: dict[str, float] = field(default_factory=dict)
@@ -47,6 +49,13 @@ class Diary:
     monitor: str = ""
     models: dict[str, runlog.Run] = field(default_factory=dict)
     trained: set[str] = field(default_factory=set)
+
+    @classmethod
+    def begin(cls, dataset: Dataset) -> Diary:
+        rows = dataset.quarantine.read(["quarantine_id", "attempts"]).to_pylist()
+        return cls(
+            dataset=dataset, attempts={row["quarantine_id"]: row["attempts"] for row in rows}
+        )
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -81,15 +90,14 @@ def write_report(
 
 
 def _night(diary: Diary, before: Sequence[Night], *, outcome: str, error: str | None) -> Night:
-    started = diary.started.isoformat(timespec="seconds")
     failed = [
         row
         for row in diary.dataset.quarantine.read().to_pylist()
-        if row["last_time"] >= started and not row["retry"]
+        if row["attempts"] > diary.attempts.get(row["quarantine_id"], 0)
     ]
     held = Counter(quarantine.held(diary.dataset.quarantine).values())
     night = Night(
-        started=started,
+        started=diary.started.isoformat(timespec="milliseconds"),
         dataset=diary.dataset.folder.name,
         code_version=code_version(),
         outcome=outcome,

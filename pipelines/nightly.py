@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines import cli
 from pipelines.extract import ExtractConfig, extract
@@ -27,12 +27,6 @@ from videoproc.report.progress import say
 from videoproc.report.table import side_by_side
 from videoproc.tables import Dataset, lease
 from videoproc.tables.lease import HeldError
-
-if TYPE_CHECKING:
-    from pipelines.train import TrainConfig
-
-# What learns is imported where it is used: an empty night needs neither torch nor Ray, and seconds
-# of importing less.
 
 DONE = "night.json"
 """In the dataset: the key of the last night that ended well."""
@@ -97,15 +91,6 @@ class NightlyConfig:
         self.index_config()
         select_features(self.extract_config().features)
 
-    def check_learning(self) -> None:
-        """Errors in what is to be learned, before anything is decoded; imports torch."""
-        from videoproc.models import model_config
-        from videoproc.tasks import select_task
-
-        select_task(self.task)
-        for model in self.models:
-            model_config(model, self.train_config(model).model_settings)
-
     def index_config(self) -> IndexConfig:
         return IndexConfig(
             source=self.source,
@@ -125,18 +110,6 @@ class NightlyConfig:
             limits=self.limits,
             max_failed_share=self.max_failed_share,
             max_failed=self.max_failed,
-        )
-
-    def train_config(self, model: str) -> TrainConfig:
-        from pipelines.train import TrainConfig
-
-        return TrainConfig(
-            data=self.data,
-            model=model,
-            task=self.task,
-            model_settings=self.model_settings.get(model, {}),
-            loop=self.loop,
-            workers=self.workers,
         )
 
 
@@ -162,7 +135,7 @@ def nightly(config: NightlyConfig) -> None:
 
 
 def _night(config: NightlyConfig, dataset: Dataset) -> None:
-    diary = Diary(dataset=dataset)
+    diary = Diary.begin(dataset)
     with (
         runlog.job_run(
             "nightly", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
@@ -192,16 +165,18 @@ def _work(config: NightlyConfig, diary: Diary) -> str:
         diary.manifest = index(config.index_config())
     if diary.dataset.read_text(DONE) == _key(config, diary.dataset):
         return NOTHING_NEW
-    config.check_learning()
+    # Imported here, with torch and Ray: an empty night ends before, and saves the seconds.
+    from pipelines import night_learning
     from videoproc.runtime import session
 
+    night_learning.check(config)
     with session.lasting():
         with diary.phase("extract"):
             _extract(config, diary)
         if config.models:
-            _learn(config, diary)
+            night_learning.train_and_evaluate(config, diary)
             with diary.phase("predict"):
-                _predict(config, diary)
+                night_learning.predict_with_best(config, diary)
     return OUTCOME_DONE
 
 
@@ -232,67 +207,6 @@ def _key(config: NightlyConfig, dataset: Dataset) -> str:
         [feature.feature_id for feature in select_features(config.features)],
         runlog.tracking_uri(cli.workspace()),  # another server has none of the runs
     )
-
-
-def _learn(config: NightlyConfig, diary: Diary) -> None:
-    """For each model the run that trained it on just these clips and settings, now or earlier."""
-    from pipelines.evaluate import EvaluateConfig, evaluate, is_measured
-    from pipelines.train import prepare, train
-    from videoproc.tasks import select_task
-
-    diary.monitor = select_task(config.task).metrics.MONITOR
-    workspace, folder = cli.workspace(), cli.absolute(config.data)
-    for model in config.models:
-        wanted = config.train_config(model)
-        tags = {
-            "training_key": prepare(wanted).training_key,
-            "job": "train",
-            "data": str(folder),
-        }
-        run = runlog.find_run(data=folder, workspace=workspace, tags=tags)
-        if run is None:
-            with diary.phase(f"train {model}"):
-                run = runlog.open_run(train(wanted), workspace=workspace)
-            diary.trained.add(model)
-        else:
-            said = f"nothing has changed since run {run.run_id}, not trained again"
-            say("nightly", f"{model}: {said}")
-        measured = EvaluateConfig(data=config.data, run=run.run_id)
-        if not is_measured(measured):
-            with diary.phase(f"evaluate {model}"):
-                evaluate(measured)
-        diary.models[model] = run
-
-
-def _predict(config: NightlyConfig, diary: Diary) -> None:
-    from pipelines.predict import PredictConfig, predict
-    from videoproc.tasks import select_task
-
-    metrics = select_task(config.task).metrics
-    best = _best(diary.models, metrics.MONITOR, maximise=metrics.MAXIMISE)
-    say("nightly", f"{best} is the best on the validation split and predicts")
-    try:
-        diary.predicted = predict(
-            PredictConfig(
-                data=config.data,
-                run=diary.models[best].run_id,
-                limits=config.limits,
-                max_failed_share=config.max_failed_share,
-                max_failed=config.max_failed,
-            )
-        )
-    except cli.OverBudgetError as error:
-        diary.predicted = error.done
-        raise
-
-
-def _best(tested: Mapping[str, runlog.Run], monitor: str, *, maximise: bool) -> str:
-    values = {
-        model: [value for _, value in run.history(f"val/{monitor}")]
-        for model, run in tested.items()
-    }
-    best_of = {model: max(v) if maximise else min(v) for model, v in values.items()}
-    return (max if maximise else min)(best_of, key=best_of.__getitem__)
 
 
 def _say_comparison(tested: Mapping[str, runlog.Run]) -> None:

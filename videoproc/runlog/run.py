@@ -272,6 +272,11 @@ class Run:
         return dict(self._stored().data.metrics)
 
     @property
+    def status(self) -> str:
+        """RUNNING, FINISHED or FAILED."""
+        return str(self._stored().info.status)
+
+    @property
     def params(self) -> dict[str, str]:
         """The flattened config."""
         return dict(self._stored().data.params)
