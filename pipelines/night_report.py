@@ -73,18 +73,19 @@ def write_report(
     """Keep the night's record and page in the dataset and in its run; where the page is."""
     before = nights.earlier(diary.dataset.folder, most=page.NIGHTS_SHOWN)
     night = _night(diary, before, outcome=outcome, error=error)
-    pictures = _Pictures(diary) if outcome != nights.NOTHING_NEW else None
-    text = page.render(
-        night,
-        before=before,
-        sheets=pictures.sheets() if pictures else (),
-        mistakes=pictures.mistakes() if pictures else (),
-    )
+    sheets: Sequence[page.Sheet] = ()
+    mistakes: Sequence[page.Mistake] = ()
+    if outcome != nights.NOTHING_NEW:
+        pictures = _Pictures(diary)
+        sheets, mistakes = pictures.sheets(), pictures.mistakes()
+        night = replace(night, pictured=sorted(pictures.shown))
+    night = replace(night, run_id=run.run_id)
+    text = page.render(night, before=before, sheets=sheets, mistakes=mistakes)
     place = nights.save(diary.dataset.folder, night, text)
-    run.log_text(text, "report.html")
-    run.log_text(night.to_json(), "night.json")
+    run.log_text(text, nights.PAGE)
+    run.log_text(night.to_json(), nights.RECORD)
     run.set_tags({"outcome": outcome})
-    run.set_note(f"{page.headline(night)}\n\nThe report is the artifact `report.html`.")
+    run.set_note(f"{page.headline(night)}\n\nThe report is the artifact `{nights.PAGE}`.")
     run.log_metrics(_metrics(night))
     return place
 
@@ -181,11 +182,15 @@ def _metrics(night: Night) -> dict[str, float]:
 
 
 class _Pictures:
-    """Stored frames as pictures. Clips that are not there, for whatever reason, have none."""
+    """Stored frames as pictures. Clips that are not there, for whatever reason, have none.
+
+    shown: ids of the videos in them, so that a video can be forgotten.
+    """
 
     def __init__(self, diary: Diary) -> None:
         self.diary = diary
         self.reader = ClipReader()
+        self.shown: set[str] = set()
 
     def sheets(self) -> list[page.Sheet]:
         """One a label: of the videos that came in tonight, or else of the corpus."""
@@ -248,7 +253,9 @@ class _Pictures:
 
     def _frames(self, clip_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         places = locate_clips(self.diary.dataset.clips, clip_ids) if clip_ids else {}
-        return {clip_id: schema.frames_of(self.reader(place)) for clip_id, place in places.items()}
+        rows = {clip_id: self.reader(place) for clip_id, place in places.items()}
+        self.shown |= {row["video_id"] for row in rows.values()}
+        return {clip_id: schema.frames_of(row) for clip_id, row in rows.items()}
 
 
 def _mistakes_of(run: runlog.Run) -> list[Row]:

@@ -16,7 +16,7 @@ from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
-from videoproc.learning.samples import Sample, find_samples
+from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
 from videoproc.models import model_config
 from videoproc.report.progress import say
 from videoproc.runtime import session, trainer
@@ -101,6 +101,8 @@ def train(config: TrainConfig) -> str:
     ) as run:
         run.set_tags(_tags(prepared))
         run.log_json(_learned_from(prepared), runlog.LEARNED_FROM)
+        for samples, context in ((prepared.train, "training"), (prepared.val, "validation")):
+            run.log_dataset(**used_clips(prepared.dataset, samples, context=context))
         say(
             "train",
             f"{config.model}: {len(prepared.train)} clips to train, {len(prepared.val)} to "
@@ -206,13 +208,7 @@ def _log_missed(run: runlog.Run, folder: Path) -> None:
 
 def _learned_from(prepared: Prepared) -> dict[str, dict[str, list[str]]]:
     """What each split held, so that no evaluation ever measures on it."""
-    return {
-        split: {
-            "videos": sorted({sample.row["video_id"] for sample in samples}),
-            "groups": sorted({s.row["group"] for s in samples if s.row["group"] is not None}),
-        }
-        for split, samples in (("train", prepared.train), ("val", prepared.val))
-    }
+    return {"train": videos_and_groups(prepared.train), "val": videos_and_groups(prepared.val)}
 
 
 def _tags(prepared: Prepared) -> dict[str, Any]:

@@ -19,6 +19,10 @@ from videoproc.types import UserError, Video
 MIN_DIGEST_CHARS = 8
 
 
+class NoSuchVideoError(UserError):
+    """A text that names no video of a manifest."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Known:
     """What an earlier night has left: files by uri, the videos, and who must not come back.
@@ -217,7 +221,7 @@ def _merge(same: Sequence[Video]) -> Video:
 def find(videos: Sequence[Video], text: str) -> Video:
     """The one video that `text` names: its uri or the end of it, or the beginning of its digest.
 
-    Errors: UserError where there is none, or several.
+    Errors: NoSuchVideoError where there is none, UserError where there are several.
     """
     exact = [video for video in videos if text in (video.uri, video.video_id, video.digest)]
     found = exact or [
@@ -230,7 +234,7 @@ def find(videos: Sequence[Video], text: str) -> Video:
         uris = ", ".join(video.uri for video in found[:3])
         raise UserError(f"{text!r} names {len(found)} videos ({uris}, ...): give the whole uri")
     if not found:
-        raise UserError(
+        raise NoSuchVideoError(
             f"no video {text!r} in the manifest: give its uri, the end of it from a slash on, or "
             f"{MIN_DIGEST_CHARS} digits or more of its digest"
         )

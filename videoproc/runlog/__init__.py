@@ -9,11 +9,14 @@ from videoproc.runlog.lineage import LEARNED_FROM, Learned, named_versions, runs
 from videoproc.runlog.replay import replay
 from videoproc.runlog.run import Run, flatten
 from videoproc.runlog.store import tracking_uri
+from videoproc.runlog.uses import MEASURED_ON, Use, uses_of
 
 __all__ = [
     "LEARNED_FROM",
+    "MEASURED_ON",
     "Learned",
     "Run",
+    "Use",
     "find_run",
     "flatten",
     "job_run",
@@ -24,4 +27,5 @@ __all__ = [
     "resolve_run",
     "runs_that_learned",
     "tracking_uri",
+    "uses_of",
 ]

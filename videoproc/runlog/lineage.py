@@ -42,7 +42,7 @@ def named_versions(data: Anywhere, workspace: Path) -> dict[str, set[int]]:
     A UserError where the server does not answer: who deletes versions must not guess.
     """
     versions: dict[str, set[int]] = defaultdict(set)
-    for _, run in _all_runs(data, workspace):
+    for _, run in all_runs(data, workspace):
         for key, value in run.data.tags.items():
             named = re.fullmatch(r"table_version\.(.+)", key)
             if named and value.isdigit():
@@ -60,11 +60,11 @@ def runs_that_learned(
     kind, wanted = ("videos", video_id) if group is None else ("groups", group)
     trained = [
         (client, run)
-        for client, run in _all_runs(data, workspace)
+        for client, run in all_runs(data, workspace)
         if run.data.tags.get("job") == "train"
     ]
     with ThreadPoolExecutor(READERS) as pool:
-        held = list(pool.map(lambda one: _learned_from(one[0], one[1], workspace), trained))
+        held = list(pool.map(lambda one: held_by(one[0], one[1], workspace, LEARNED_FROM), trained))
     return [
         Learned(run_id=run.data.tags.get(journal.JOURNAL_ID, run.info.run_id), split=split)
         for (_, run), splits in zip(trained, held, strict=True)
@@ -73,7 +73,7 @@ def runs_that_learned(
     ]
 
 
-def _all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient, MlflowRun]]:
+def all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient, MlflowRun]]:
     """Every run of a dataset's two experiments, whatever its status, with the client of its store;
     then those that wait in the journal."""
     client, names = store.connect(workspace), store.experiments_of(data.name)
@@ -88,16 +88,20 @@ def _all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient
     return found + [(own, run) for run in everything(own, (*names, journal.AMENDMENTS))]
 
 
-def _learned_from(
-    client: mlflow.MlflowClient, run: MlflowRun, workspace: Path
+def held_by(
+    client: mlflow.MlflowClient, run: MlflowRun, workspace: Path, artifact: str
 ) -> dict[str, dict[str, list[str]]]:
-    """By split, the videos and groups that a training run held; none where it ended before that.
+    """By split, the videos and groups that a run held; none where it ended before saying so.
 
     It never changes, so what came from elsewhere is kept in the workspace.
     """
-    kept = workspace / "fetched" / run.info.run_id / LEARNED_FROM
+    kept = workspace / "fetched" / run.info.run_id / artifact
     if not kept.is_file():
-        fetched = _asked(client, _fetch, run.info.run_id, run.info.run_id)
+
+        def fetch(client: mlflow.MlflowClient, run_id: str) -> bytes | None:
+            return _fetch(client, run_id, artifact)
+
+        fetched = _asked(client, fetch, run.info.run_id, run.info.run_id)
         if fetched is None:
             return {}
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -107,11 +111,11 @@ def _learned_from(
     return dict(json.loads(kept.read_bytes()))
 
 
-def _fetch(client: mlflow.MlflowClient, run_id: str) -> bytes | None:
-    if all(file.path != LEARNED_FROM for file in client.list_artifacts(run_id)):
+def _fetch(client: mlflow.MlflowClient, run_id: str, artifact: str) -> bytes | None:
+    if all(file.path != artifact for file in client.list_artifacts(run_id)):
         return None
     with tempfile.TemporaryDirectory() as folder:
-        return Path(client.download_artifacts(run_id, LEARNED_FROM, folder)).read_bytes()
+        return Path(client.download_artifacts(run_id, artifact, folder)).read_bytes()
 
 
 def _asked(
