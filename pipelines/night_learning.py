@@ -76,6 +76,7 @@ def _train_config(config: NightlyConfig, model: str) -> TrainConfig:
         model_settings=config.model_settings.get(model, {}),
         loop=config.loop,
         workers=config.workers,
+        checkpoints=config.checkpoints,
     )
 
 

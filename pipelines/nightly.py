@@ -55,6 +55,8 @@ class NightlyConfig:
         model_settings: settings, by architecture, that differ from its defaults.
         loop: how the models are trained.
         workers: processes that train together.
+        checkpoints: the folder of checkpoints, here or in an object store; by default
+            WORKSPACE/runs.
         wait_s: how long to wait where another night works on this dataset, before giving up.
     """
 
@@ -76,6 +78,7 @@ class NightlyConfig:
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     loop: LoopConfig = field(default_factory=LoopConfig)
     workers: int = 1
+    checkpoints: str | None = None
     wait_s: float = 0.0
 
     def __post_init__(self) -> None:
