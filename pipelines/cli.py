@@ -8,9 +8,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,16 +40,16 @@ class OverBudgetError(JobError):
         self.done = done
 
 
-NO_PLACE = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-    errno.EMFILE,
-)
-"""What a disk or a system refuses: nobody's bug, and no traceback mends it."""
+REFUSALS = {
+    errno.ENOSPC: "no space left|disk is full",
+    errno.EDQUOT: "quota exceeded",
+    errno.EROFS: "read-only file ?system|readonly database",
+    errno.EACCES: "permission denied",
+    errno.EIO: "input/output error",
+    errno.EMFILE: "too many open files",
+}
+"""What a disk or a system refuses, by errno and by what libraries make of it. Nobody's bug, and no
+traceback mends it."""
 
 
 def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
@@ -59,23 +60,36 @@ def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
         sys.exit(_say(error, 2))
     except JobError as error:
         sys.exit(_say(error, 1))
-    except OSError as error:
+    except Exception as error:
         if (refused := refusal(error)) is None:
             raise
         sys.exit(_say(refused, 1))
 
 
 def refusal(error: BaseException) -> JobError | None:
-    """What a full or read-only disk means for the user; None for any other error."""
-    number = getattr(error, "errno", None)
-    if number not in NO_PLACE:
-        return None
-    place = getattr(error, "filename", None)
-    at = f" at {str(place)!r}" if place else ""
-    return JobError(
-        f"the system refuses: {os.strerror(number)}{at}; what was committed before is whole: make "
-        "room or give rights there, and run the job again, which goes on where it stopped"
-    )
+    """What a full or read-only disk means for the user, also where it was met in a worker, or by a
+    library that has words of its own; None for any other error."""
+    for cause in _causes(error):
+        number = getattr(cause, "errno", None)
+        for known, said in REFUSALS.items():
+            if number == known or (number is None and re.search(said, str(cause), re.IGNORECASE)):
+                place = getattr(cause, "filename", None)
+                at = f" at {str(place)!r}" if place else ""
+                return JobError(
+                    f"the system refuses: {os.strerror(known)}{at}; what was committed before is "
+                    "whole: mend that and run the job again, which goes on where it stopped"
+                )
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, then what it came from; Ray keeps that in `cause`."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        cause = getattr(error, "cause", None)
+        error = cause if isinstance(cause, BaseException) else error.__cause__ or error.__context__
 
 
 def parse(config_class: type[Config], arguments: list[str], *, doc: str = "") -> Config:
