@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,9 +15,10 @@ from videoproc.corpus.examine import Finding
 from videoproc.corpus.layouts import Entry
 from videoproc.corpus.splits import SplitConfig, assign, group_of
 from videoproc.corpus.survey import Seen, survey
-from videoproc.types import UserError, Video
+from videoproc.types import Row, UserError, Video
 
 MIN_DIGEST_CHARS = 8
+BATCH = 10_000
 
 
 class NoSuchVideoError(UserError):
@@ -260,5 +262,16 @@ def to_table(videos: Sequence[Video]) -> pa.Table:
 
 def from_table(table: pa.Table) -> list[Video]:
     """The videos of a table with (at least) the columns of schema.MANIFEST."""
-    rows = table.select(schema.MANIFEST.names).to_pylist()
-    return [Video(**row | {"labels": tuple(row["labels"] or ())}) for row in rows]
+    columns = table.select(schema.MANIFEST.names)
+    return [
+        _of_row(row)
+        for batch in columns.to_batches(max_chunksize=BATCH)  # as dicts, all would be gigabytes
+        for row in batch.to_pylist()
+    ]
+
+
+def _of_row(row: Row) -> Video:
+    # Many videos share these: one string each instead of a million.
+    shared = {name: row[name] and sys.intern(row[name]) for name in ("codec", "group", "split")}
+    labels = tuple(sys.intern(label) for label in row["labels"] or ())
+    return Video(**row | shared | {"labels": labels})
