@@ -117,8 +117,15 @@ def _night(diary: Diary, before: Sequence[Night], *, outcome: str, error: str | 
             files_read=diary.manifest.num_read,
             changes=diary.manifest.changes.counts(),
         )
-    if diary.extracted is not None:
-        night = replace(night, clips=diary.extracted.clips, vectors=diary.extracted.vectors)
+    if (extracted := diary.extracted) is not None:
+        night = replace(
+            night,
+            clips=extracted.clips,
+            vectors=extracted.vectors,
+            videos_decoded=extracted.videos_decoded,
+            hours_decoded=extracted.hours_decoded,
+            busy_s=extracted.busy_s,
+        )
     if diary.predicted is not None:
         night = replace(night, predictions=diary.predicted.predictions)
     done = [part for part in (diary.extracted, diary.predicted) if part is not None]
@@ -128,11 +135,8 @@ def _night(diary: Diary, before: Sequence[Night], *, outcome: str, error: str | 
             seconds[step] += spent_s
     return replace(
         night,
-        videos_decoded=sum(part.videos_decoded for part in done),
-        hours_decoded=sum(part.hours_decoded for part in done),
         seconds=dict(seconds),
         cores=max((part.cores for part in done), default=0),
-        busy_s=sum(part.busy_s for part in done),
         idle_s=sum(part.idle_s for part in done),
     )
 

@@ -62,10 +62,7 @@ class Predicted:
     """What a run of predict did; times as in `Extracted`."""
 
     predictions: int = 0
-    videos_decoded: int = 0
-    hours_decoded: float = 0.0
     seconds: Mapping[str, float] = field(default_factory=dict)
-    busy_s: float = 0.0
     idle_s: float = 0.0
     cores: int = 0
 
@@ -105,10 +102,7 @@ def predict(config: PredictConfig) -> Predicted:
             busy_s = time.monotonic() - began
         done = Predicted(
             predictions=intake.committed["predictions"],
-            videos_decoded=len(work.videos),
-            hours_decoded=sum(video.duration_s or 0.0 for video in work.videos) / 3600,
             seconds=dict(intake.seconds),
-            busy_s=busy_s,
             idle_s=max(0.0, cores * busy_s - sum(intake.seconds.values())),
             cores=cores,
         )

@@ -48,7 +48,8 @@ class Night:
     """One night. Counts are of videos unless they say otherwise; times are seconds of wall clock.
 
     changes: new, changed, moved, relabelled, deleted, unchanged. phases: wall time of each job.
-    seconds: worker time by step, and idle_s the time that cores waited while there was work.
+    busy_s: for how long extract had work for the cores. seconds: worker time of extract and
+    predict by step, and idle_s the core time that was waited while there was work.
     pictured: ids of the videos whose frames the page shows.
     """
 
