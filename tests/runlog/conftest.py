@@ -110,6 +110,7 @@ def _store(workspace: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) 
     for place in (workspace, workspace / "journal"):
         place.mkdir()
         (place / "mlflow.db").write_bytes(empty_store.read_bytes())
+    monkeypatch.delenv("VIDEOPROC_ARTIFACTS", raising=False)
     monkeypatch.setattr(store, "AWAY_S", 0.0)  # a server that is back is seen at once
 
 

@@ -48,7 +48,7 @@ def test_an_empty_tracking_uri_is_none(
 
 
 @pytest.mark.parametrize(
-    "uri", ["htp://127.0.0.1:5000", "http://", "sqlite:////no/such/folder/x.db", "postgresql://x/y"]
+    "uri", ["htp://127.0.0.1:5000", "sqlite:////proc/none/x.db", "postgresql://x/y"]
 )
 def test_a_tracking_uri_that_cannot_be_is_one_line_that_names_the_variable(
     job_run: JobRun, monkeypatch: pytest.MonkeyPatch, uri: str
