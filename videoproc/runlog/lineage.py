@@ -7,25 +7,20 @@ import os
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import mlflow
 from mlflow.entities import Run as MlflowRun
 
 from videoproc.runlog import journal, store
-from videoproc.runlog.run import Away, ask
 from videoproc.storage import Anywhere
 
 LEARNED_FROM = "learned_from.json"
 """The artifact of a training run that lists the videos and groups of its splits."""
 
 READERS = 8  # each waits for a small file of the server's
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +61,7 @@ def runs_that_learned(
     with ThreadPoolExecutor(READERS) as pool:
         held = list(pool.map(lambda one: _learned_from(one[0], one[1], workspace), trained))
     return [
-        Learned(run_id=run.data.tags.get(journal.JOURNAL_ID, run.info.run_id), split=split)
+        Learned(run_id=store.known_id(run), split=split)
         for (_, run), splits in zip(trained, held, strict=True)
         for split, names in splits.items()
         if wanted in names[kind]
@@ -81,11 +76,11 @@ def _all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient
     def everything(client: mlflow.MlflowClient, names: tuple[str, ...]) -> list[MlflowRun]:
         return list(store.search(client, store.named_experiments(client, names)))
 
-    found = [(client, run) for run in _asked(client, everything, names, data)]
+    found = [(client, run) for run in store.demand(client, everything, names, what=_used(data))]
     if not journal.waiting(workspace):
         return found
     own = journal.client(workspace)
-    return found + [(own, run) for run in everything(own, (*names, journal.AMENDMENTS))]
+    return found + [(own, run) for run in everything(own, (*names, journal.PARTS))]
 
 
 def _learned_from(
@@ -97,7 +92,7 @@ def _learned_from(
     """
     kept = workspace / "fetched" / run.info.run_id / LEARNED_FROM
     if not kept.is_file():
-        fetched = _asked(client, _fetch, run.info.run_id, run.info.run_id)
+        fetched = store.demand(client, _fetch, run.info.run_id, what=_used(run.info.run_id))
         if fetched is None:
             return {}
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -114,11 +109,5 @@ def _fetch(client: mlflow.MlflowClient, run_id: str) -> bytes | None:
         return Path(client.download_artifacts(run_id, LEARNED_FROM, folder)).read_bytes()
 
 
-def _asked(
-    client: mlflow.MlflowClient, call: Callable[..., Answer], what: Any, about: object
-) -> Answer:
-    try:
-        return ask(client, call, what)
-    except Away as away:
-        needed = f"what the runs of {about} used"
-        raise store.away_error(client.tracking_uri, needed) from away
+def _used(by: object) -> str:
+    return f"what the runs of {by} used"
