@@ -22,6 +22,7 @@ from videoproc.version import code_version
 
 LIBRARIES = ("ray", "torch", "av", "pyarrow", "deltalake", "mlflow", "numpy")
 MIN_PREFIX_CHARS = 6
+RUN_NAME = "mlflow.runName"
 COMPARED = ("train", "evaluate")
 """The jobs whose runs are compared; the others make the data."""
 
@@ -61,7 +62,8 @@ def job_run(
         try:
             replay(workspace)
             if resume is None:
-                run = _create(client, workspace, job, data, name or job, parent, hold)
+                tags = _tags(client, job, data, parent) | {RUN_NAME: name or job}
+                run = _create(client, workspace, data, tags, hold)
             else:
                 run = _resume(resume, workspace, job, hold)
         except store.FAILURES as error:
@@ -85,35 +87,33 @@ def job_run(
 def _create(
     client: mlflow.MlflowClient,
     workspace: Path,
-    job: str,
     data: Anywhere,
-    name: str,
-    parent: str | None,
+    tags: dict[str, str],
     hold: ExitStack,
 ) -> Run:
-    tags = _tags(client, job, data, parent)
+    job = tags["job"]
     experiment = store.experiments_of(data.name)[job not in COMPARED]
     location = store.artifact_location(workspace, experiment)
 
     def create(client: mlflow.MlflowClient, experiment: str) -> str:
         into = store.experiment(client, experiment, location)
-        return str(client.create_run(into, tags=tags, run_name=name).info.run_id)
+        return str(client.create_run(into, tags=tags).info.run_id)
 
     try:
         run_id = ask(client, create, experiment)
     except Away:
         say_away(job, client.tracking_uri, workspace)
-        run_id = journal.enter(workspace, experiment, tags=tags, name=name, hold=hold).run_id
+        run_id = journal.enter(workspace, experiment, tags=tags, hold=hold).run_id
         client = journal.client(workspace)
-    work = Work(job=job, experiment=experiment, name=name, tags=tags, hold=hold)
+    work = Work(job=job, experiment=experiment, tags=tags, hold=hold)
     return Run(run_id=run_id, stored_id=run_id, client=client, workspace=workspace, work=work)
 
 
 def _resume(run_id: str, workspace: Path, job: str, hold: ExitStack) -> Run:
-    hold.enter_context(journal.shared(workspace, run_id))
+    hold.enter_context(journal.entry_of(workspace, run_id))
     run = open_run(run_id, workspace=workspace)
     # The server has what it held before: the journal needs only what is new.
-    run.work = Work(job=job, experiment=journal.PARTS, name=None, tags={}, hold=hold)
+    run.work = Work(job=job, experiment=journal.PARTS, tags={}, hold=hold)
     run.begin_again()
     return run
 
@@ -143,7 +143,7 @@ def open_run(run_id: str, *, workspace: Path) -> Run:
 
     A run that began in the journal is found by the id that it had there too.
     """
-    with journal.shared(workspace, run_id) as entry:
+    with journal.entry_of(workspace, run_id) as entry:
         if entry is not None and entry.whole:
             return Run(
                 run_id=run_id,

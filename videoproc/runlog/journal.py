@@ -68,36 +68,28 @@ def enter(
     hold: ExitStack,
     run_id: str | None = None,
     tags: Mapping[str, str] | None = None,
-    name: str | None = None,
 ) -> Entry:
-    """The entry of a run, new where there is none yet; it is not sent while `hold` is open.
+    """The entry of a run, made where there is none yet; it is not sent while `hold` is open.
 
     run_id: of a run that the server has already; otherwise the run is new.
     experiment: PARTS where the entry is to hold only what the server has not.
     """
+    known = {store.JOURNAL_ID: run_id} if run_id else {}
     while True:
-        entry = hold.enter_context(shared(workspace, run_id)) if run_id else None
-        entry = entry or _begin(workspace, experiment, hold, run_id, tags or {}, name)
+        entry = hold.enter_context(entry_of(workspace, run_id)) if run_id else None
+        entry = entry or _begin(workspace, experiment, {**(tags or {}), **known}, hold)
         if entry is not None:
             return entry
 
 
-def _begin(
-    workspace: Path,
-    experiment: str,
-    hold: ExitStack,
-    run_id: str | None,
-    tags: Mapping[str, str],
-    name: str | None,
-) -> Entry | None:
+def _begin(workspace: Path, experiment: str, tags: dict[str, str], hold: ExitStack) -> Entry | None:
     """A new entry; None where another process was faster."""
     own = client(workspace)
     location = (folder(workspace) / "artifacts" / experiment).as_uri()
-    known = {store.JOURNAL_ID: run_id} if run_id else {}
-    experiment_id = store.experiment(own, experiment, location)
-    local_id = own.create_run(experiment_id, tags={**tags, **known}, run_name=name).info.run_id
-    entry = Entry(run_id=run_id or local_id, local_id=local_id, whole=experiment != PARTS)
-    path, draft = _path(workspace, entry.run_id), folder(workspace) / f"{local_id}.draft"
+    made = own.create_run(store.experiment(own, experiment, location), tags=tags)
+    local_id, run_id = made.info.run_id, store.known_id(made)
+    entry = Entry(run_id=run_id, local_id=local_id, whole=experiment != PARTS)
+    path, draft = _path(workspace, run_id), folder(workspace) / f"{local_id}.draft"
     path.parent.mkdir(exist_ok=True)
     file = hold.enter_context(draft.open("w"))
     fcntl.flock(file, fcntl.LOCK_SH)  # before there is anything to be sent
@@ -114,20 +106,19 @@ def _begin(
 
 
 @contextmanager
-def shared(workspace: Path, run_id: str) -> Iterator[Entry | None]:
+def entry_of(workspace: Path, run_id: str, *, alone: bool = False) -> Iterator[Entry | None]:
     """The entry of a run, which is not sent for the length of a `with`; None where there is none.
 
-    Waits for the end of a sending, after which there is none.
+    Waits for the end of a sending, after which there is none. alone: to send it; nobody writes to
+    it for the length of the `with`; None too where somebody does.
     """
-    with _entry(workspace, run_id, fcntl.LOCK_SH) as entry:
-        yield entry
-
-
-@contextmanager
-def alone(workspace: Path, run_id: str) -> Iterator[Entry | None]:
-    """The entry of a run that nobody writes to; None where there is none or somebody does."""
-    with _entry(workspace, run_id, fcntl.LOCK_EX | fcntl.LOCK_NB) as entry:
-        yield entry
+    # Ids come from the command line too; no other spelling names a file of ours.
+    if not re.fullmatch(r"[0-9a-zA-Z_-]+", run_id):
+        yield None
+        return
+    path = _path(workspace, run_id)
+    with _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH) as got:
+        yield Entry(**json.loads(path.read_text())) if got else None
 
 
 @contextmanager
@@ -147,17 +138,6 @@ def drop(workspace: Path, entry: Entry) -> None:
 
 def _path(workspace: Path, run_id: str) -> Path:
     return folder(workspace) / "waiting" / run_id
-
-
-@contextmanager
-def _entry(workspace: Path, run_id: str, kind: int) -> Iterator[Entry | None]:
-    # Ids come from the command line too; no other spelling names a file of ours.
-    if not re.fullmatch(r"[0-9a-zA-Z_-]+", run_id):
-        yield None
-        return
-    path = _path(workspace, run_id)
-    with _lock(path, kind) as got:
-        yield Entry(**json.loads(path.read_text())) if got else None
 
 
 @contextmanager

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,7 +57,7 @@ def runs_that_learned(
         if run.data.tags.get("job") == "train"
     ]
     with ThreadPoolExecutor(READERS) as pool:
-        held = list(pool.map(lambda one: _learned_from(one[0], one[1], workspace), trained))
+        held = list(pool.map(lambda one: _learned_from(*one), trained))
     return [
         Learned(run_id=store.known_id(run), split=split)
         for (_, run), splits in zip(trained, held, strict=True)
@@ -83,30 +81,14 @@ def _all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient
     return found + [(own, run) for run in everything(own, (*names, journal.PARTS))]
 
 
-def _learned_from(
-    client: mlflow.MlflowClient, run: MlflowRun, workspace: Path
-) -> dict[str, dict[str, list[str]]]:
-    """By split, the videos and groups that a training run held; none where it ended before that.
+def _learned_from(client: mlflow.MlflowClient, run: MlflowRun) -> dict[str, dict[str, list[str]]]:
+    """By split, the videos and groups that a training run held; none where it ended before that."""
 
-    It never changes, so what came from elsewhere is kept in the workspace.
-    """
-    kept = workspace / "fetched" / run.info.run_id / LEARNED_FROM
-    if not kept.is_file():
-        fetched = store.demand(client, _fetch, run.info.run_id, what=_used(run.info.run_id))
-        if fetched is None:
-            return {}
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        draft = kept.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(fetched)
-        draft.replace(kept)
-    return dict(json.loads(kept.read_bytes()))
+    def read(client: mlflow.MlflowClient, run_id: str) -> bytes:
+        return store.artifact(client, run_id, LEARNED_FROM) or b"{}"
 
-
-def _fetch(client: mlflow.MlflowClient, run_id: str) -> bytes | None:
-    if all(file.path != LEARNED_FROM for file in client.list_artifacts(run_id)):
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        return Path(client.download_artifacts(run_id, LEARNED_FROM, folder)).read_bytes()
+    run_id = run.info.run_id
+    return dict(json.loads(store.demand(client, read, run_id, what=_used(run_id))))
 
 
 def _used(by: object) -> str:

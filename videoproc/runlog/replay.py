@@ -51,7 +51,7 @@ def replay(workspace: Path) -> int:
 def _send_all(server: mlflow.MlflowClient, workspace: Path, waiting: list[str]) -> int:
     own, sent, broken = journal.client(workspace), 0, 0
     for run_id in waiting:
-        with journal.alone(workspace, run_id) as entry:
+        with journal.entry_of(workspace, run_id, alone=True) as entry:
             if entry is None:
                 continue
             try:

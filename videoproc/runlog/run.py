@@ -18,7 +18,6 @@ import mlflow
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
 from videoproc.runlog import journal, store
 from videoproc.runlog.store import Away, ask, demand
@@ -44,13 +43,12 @@ Call = Callable[[mlflow.MlflowClient, str], Answer]
 class Work:
     """What a job at work knows of its run, to go on in the journal when the server goes away.
 
-    experiment, name, tags: what the journal's run begins with. hold: open as long as the job.
+    experiment, tags: what the journal's run begins with. hold: open as long as the job.
     written: all that was written so far, so that the journal's run holds it too.
     """
 
     job: str
     experiment: str
-    name: str | None
     tags: Mapping[str, str]
     hold: ExitStack
     written: list[Call[Any]] = field(default_factory=list)
@@ -232,20 +230,15 @@ class Run:
         return json.loads(self.read_bytes(name))
 
     def read_bytes(self, name: str) -> bytes:
-        """An artifact's content."""
-
-        def read(client: mlflow.MlflowClient, run_id: str) -> bytes:
-            with tempfile.TemporaryDirectory() as folder:
-                return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
-
-        return self._read(read)
+        """An artifact's content; a UserError where there is none."""
+        content = self._read(lambda client, run_id: store.artifact(client, run_id, name))
+        if content is None:
+            raise UserError(f"run {self.run_id!r} has no artifact {name!r}")
+        return content
 
     def read_table(self, name: str) -> pa.Table:
-        """What `log_table` has put into an artifact; a UserError where there is none."""
-        try:
-            return pq.read_table(pa.BufferReader(self.read_bytes(name)))
-        except (MlflowException, OSError) as error:
-            raise UserError(f"run {self.run_id!r} has no artifact {name!r}") from error
+        """What `log_table` has put into an artifact."""
+        return pq.read_table(pa.BufferReader(self.read_bytes(name)))
 
     @property
     def duration_s(self) -> float:
@@ -285,7 +278,7 @@ class Run:
             except Away:
                 self._go_on_in_journal(self.work)
                 return call(self.client, self.stored_id)
-        with journal.shared(self.workspace, self.run_id) as entry:
+        with journal.entry_of(self.workspace, self.run_id) as entry:
             if entry is not None and entry.whole:
                 return call(journal.client(self.workspace), entry.local_id)
         self._return_to_store()
@@ -306,7 +299,7 @@ class Run:
     def _write_later(self, call: Call[Any]) -> None:
         """Write to a run whose job is not at work: also while another process may send it."""
         with ExitStack() as hold:
-            entry = hold.enter_context(journal.shared(self.workspace, self.run_id))
+            entry = hold.enter_context(journal.entry_of(self.workspace, self.run_id))
             if entry is None:
                 self._return_to_store()
                 try:
@@ -330,7 +323,6 @@ class Run:
             work.experiment,
             run_id=self.run_id,
             tags=work.tags,
-            name=work.name,
             hold=work.hold,
         )
         self.client, self.stored_id = journal.client(self.workspace), entry.local_id

@@ -6,9 +6,10 @@ import fcntl
 import logging
 import os
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -25,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as S3ConnectionError
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import InvalidUrlException, MlflowException, RestException
+from mlflow.store.entities import PagedList
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
@@ -219,13 +221,8 @@ def artifact_location(workspace: Path, name: str) -> str | None:
 
 
 def all_experiments(client: mlflow.MlflowClient) -> list[str]:
-    ids, token = [], None
-    while True:
-        page = client.search_experiments(max_results=PAGE, page_token=token)
-        ids += [found.experiment_id for found in page]
-        token = page.token
-        if not token:
-            return ids
+    found = _pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))
+    return [one.experiment_id for one in found]
 
 
 def named_experiments(client: mlflow.MlflowClient, names: tuple[str, ...]) -> list[str]:
@@ -238,17 +235,22 @@ def search(
     client: mlflow.MlflowClient, experiments: list[str], condition: str = "", *, page: int = PAGE
 ) -> Iterator[MlflowRun]:
     """All runs of some experiments that match, the newest first, fetched by the page."""
-    token = None
-    while experiments:
-        found = client.search_runs(
-            experiments,
-            condition,
-            order_by=["attributes.start_time DESC"],
-            max_results=page,
-            page_token=token,
+    if not experiments:
+        return iter(())
+    order = ["attributes.start_time DESC"]
+    return _pages(
+        lambda token: client.search_runs(
+            experiments, condition, max_results=page, order_by=order, page_token=token
         )
-        yield from found
-        token = found.token
+    )
+
+
+def _pages(fetch: Callable[[str | None], PagedList[Answer]]) -> Iterator[Answer]:
+    token = None
+    while True:
+        page = fetch(token)
+        yield from page
+        token = page.token
         if not token:
             return
 
@@ -273,6 +275,15 @@ def run_of(client: mlflow.MlflowClient, run_id: str) -> MlflowRun | None:
     if not run_id.isalnum():  # no id of ours, and no text for a condition
         return None
     return next(search(client, all_experiments(client), f"tags.{JOURNAL_ID} = '{run_id}'"), None)
+
+
+def artifact(client: mlflow.MlflowClient, run_id: str, name: str) -> bytes | None:
+    """The content of a run's artifact; None where there is none of this name."""
+    folder = str(PurePosixPath(name).parent)
+    if all(file.path != name for file in client.list_artifacts(run_id, folder.strip("."))):
+        return None
+    with tempfile.TemporaryDirectory() as target:
+        return Path(client.download_artifacts(run_id, name, target)).read_bytes()
 
 
 def known_id(run: MlflowRun) -> str:
