@@ -11,7 +11,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ STARTS_WITHIN_S = 60
 ROOT = Path(__file__).resolve().parents[2]
 
 JobRun = Callable[..., AbstractContextManager[runlog.Run]]
+Back = Callable[[], "Server"]
 Python = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -140,6 +141,19 @@ def away(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
+def back(away: str, _server: Server, monkeypatch: pytest.MonkeyPatch) -> Back:
+    """The server is away until this is called; then it answers, at another port."""
+
+    def come() -> Server:
+        assert _server.uri != away
+        _server.start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", _server.uri)
+        return _server
+
+    return come
+
+
+@pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A dataset of a name of its own: all tests share the server."""
     return tmp_path / f"night-{uuid.uuid4().hex[:8]}"
@@ -155,6 +169,14 @@ def job_run(data: Path, workspace: Path) -> JobRun:
         return runlog.job_run(job, data=data, workspace=workspace, config=config or {}, **asked)
 
     return open_one
+
+
+def failed_run(job_run: JobRun) -> runlog.Run:
+    """A run whose job has raised after its first metric."""
+    with suppress(RuntimeError), job_run(config={"a": 1}) as run:
+        run.log_metrics({"loss": 2.0}, step=0)
+        raise RuntimeError
+    return run
 
 
 @pytest.fixture

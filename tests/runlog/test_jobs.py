@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import pytest
 from mlflow.entities import Run as MlflowRun
 
-from tests.runlog.conftest import JobRun, Server
+from tests.runlog.conftest import JobRun, Python, Server, failed_run
 from videoproc import runlog
-from videoproc.runlog import jobs
+from videoproc.runlog import jobs, store
 from videoproc.types import UserError
-
-
-def failed_run(job_run: JobRun) -> runlog.Run:
-    """A run whose job has raised after its first metric."""
-    with contextlib.suppress(RuntimeError), job_run() as run:
-        run.log_metrics({"loss": 2.0}, step=0)
-        raise RuntimeError
-    return run
 
 
 def stored(run: runlog.Run) -> MlflowRun:
@@ -168,6 +159,44 @@ def test_a_beginning_of_several_ids_is_refused(
         firsts.add(first)
     with pytest.raises(UserError, match=f"run '{first}' begins several run ids"):
         runlog.resolve_run(first, workspace=workspace)
+
+
+def test_a_run_is_found_by_a_place_that_holds_a_password(
+    job_run: JobRun, data: Path, workspace: Path
+) -> None:
+    place = "s3://key:secret@bucket/d"
+    with job_run() as run:
+        run.set_tags({"place": place})
+    found = runlog.find_run(data=data, workspace=workspace, tags={"place": place})
+    assert found is not None
+    assert found.run_id == run.run_id
+
+
+@pytest.mark.slow
+def test_jobs_that_begin_at_once_share_a_new_store(
+    data: Path, workspace: Path, python: Python
+) -> None:
+    (workspace / "mlflow.db").unlink()
+    script = (
+        "print('ready', flush=True)\n"
+        "input()\n"
+        "with runlog.job_run('train', data=data, workspace=workspace, config={}):\n"
+        "    pass\n"
+    )
+    started = [python(script) for _ in range(4)]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in started:
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+    client = store.connect(workspace)
+    runs = list(store.search(client, store.named_experiments(client, (data.name,))))
+    assert [run.info.status for run in runs] == ["FINISHED"] * 4
 
 
 def test_a_server_that_does_not_answer_is_named(workspace: Path, away: str) -> None:

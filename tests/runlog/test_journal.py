@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from tests.runlog.conftest import JobRun, Python, Server
+from tests.runlog.conftest import JobRun, Python, Server, failed_run
 from videoproc import runlog
 from videoproc.runlog import journal
 from videoproc.types import UserError
@@ -31,8 +33,9 @@ def test_a_run_that_no_server_takes_is_kept_and_the_job_says_where(
     assert run.history("loss") == [(3, 0.5)]
 
 
+@pytest.mark.usefixtures("away")
 def test_a_run_that_is_kept_is_opened_found_and_read_as_any_other(
-    job_run: JobRun, data: Path, workspace: Path, tmp_path: Path, away: str
+    job_run: JobRun, data: Path, workspace: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "card.json").write_text("{}")
@@ -58,19 +61,17 @@ def test_a_run_that_is_kept_is_opened_found_and_read_as_any_other(
     assert runlog.find_run(data=data, workspace=workspace, tags={"training_key": "l"}) is None
 
 
-def test_a_kept_run_takes_what_a_later_job_writes_to_it(
-    job_run: JobRun, workspace: Path, away: str
-) -> None:
+@pytest.mark.usefixtures("away")
+def test_a_kept_run_takes_what_a_later_job_writes_to_it(job_run: JobRun, workspace: Path) -> None:
     with job_run() as run:
         pass
     runlog.open_run(run.run_id, workspace=workspace).log_metrics({"test/f1": 0.5})
     assert runlog.open_run(run.run_id, workspace=workspace).metrics == {"test/f1": 0.5}
 
 
-def test_a_kept_run_is_resumed(job_run: JobRun, workspace: Path, away: str) -> None:
-    with pytest.raises(RuntimeError), job_run() as failed:
-        failed.log_metrics({"loss": 2.0}, step=0)
-        raise RuntimeError
+@pytest.mark.usefixtures("away")
+def test_a_kept_run_is_resumed(job_run: JobRun, workspace: Path) -> None:
+    failed = failed_run(job_run)
     with job_run(resume=failed.run_id) as run:
         run.log_metrics({"loss": 1.0}, step=1)
     assert run.run_id == failed.run_id
@@ -78,7 +79,8 @@ def test_a_kept_run_is_resumed(job_run: JobRun, workspace: Path, away: str) -> N
     assert journal.waiting(workspace) == [run.run_id]
 
 
-def test_a_whole_night_is_kept(job_run: JobRun, workspace: Path, away: str) -> None:
+@pytest.mark.usefixtures("away")
+def test_a_whole_night_is_kept(job_run: JobRun, workspace: Path) -> None:
     with job_run("nightly") as night, runlog.night(night):
         with job_run("index") as indexed:
             pass
@@ -89,9 +91,10 @@ def test_a_whole_night_is_kept(job_run: JobRun, workspace: Path, away: str) -> N
     assert indexed.tags["mlflow.parentRunId"] == trained.tags["night"] == night.run_id
 
 
+@pytest.mark.usefixtures("away")
 @pytest.mark.parametrize("run_id", ["../mlflow.db", "..", "waiting", "x/y", ""])
 def test_no_spelling_of_an_id_names_another_file(
-    job_run: JobRun, workspace: Path, away: str, run_id: str
+    job_run: JobRun, workspace: Path, run_id: str
 ) -> None:
     with job_run():
         pass
@@ -99,8 +102,9 @@ def test_no_spelling_of_an_id_names_another_file(
         runlog.open_run(run_id, workspace=workspace)
 
 
+@pytest.mark.usefixtures("away")
 def test_the_job_of_a_process_that_is_killed_leaves_its_run_in_the_journal(
-    job_run: JobRun, workspace: Path, away: str, python: Python
+    job_run: JobRun, python: Python
 ) -> None:
     process = python(
         "with runlog.job_run('train', data=data, workspace=workspace, config={'a': 1}) as run:\n"
@@ -191,9 +195,7 @@ def test_what_is_written_to_a_finished_run_while_its_server_is_away_comes_later(
 def test_a_resumed_run_whose_server_dies_is_whole_after_the_replay(
     job_run: JobRun, data: Path, workspace: Path, server: Server
 ) -> None:
-    with pytest.raises(RuntimeError), job_run(config={"a": 1}) as failed:
-        failed.log_metrics({"loss": 2.0}, step=0)
-        raise RuntimeError
+    failed = failed_run(job_run)
     with job_run(resume=failed.run_id) as run:
         run.log_metrics({"loss": 1.0}, step=1)
         server.kill()
@@ -206,7 +208,61 @@ def test_a_resumed_run_whose_server_dies_is_whole_after_the_replay(
     assert history == [(0, 2.0), (1, 1.0), (2, 0.5)]
 
 
-def test_an_entry_says_which_run_it_is(job_run: JobRun, workspace: Path, away: str) -> None:
+@pytest.mark.slow
+def test_a_server_that_hangs_counts_as_away(
+    job_run: JobRun, data: Path, workspace: Path, server: Server
+) -> None:
+    assert server.process is not None
+    with job_run() as run:
+        run.log_metrics({"loss": 2.0}, step=0)
+        os.killpg(server.process.pid, signal.SIGSTOP)
+        try:
+            run.log_metrics({"loss": 1.0}, step=1)
+            assert journal.waiting(workspace) == [run.run_id]
+        finally:
+            os.killpg(server.process.pid, signal.SIGCONT)
+    assert runlog.replay(workspace) == 1
+    (only,) = server.runs(data)
+    assert only.info.run_id == run.run_id
+    assert run.history("loss") == [(0, 2.0), (1, 1.0)]
+
+
+@pytest.mark.slow
+def test_two_processes_that_write_to_a_finished_run_while_its_server_is_away_leave_one_entry(
+    job_run: JobRun, data: Path, workspace: Path, server: Server, python: Python
+) -> None:
+    with job_run() as trained:
+        pass
+    script = (
+        f"run = runlog.open_run({trained.run_id!r}, workspace=workspace)\n"
+        "print('ready', flush=True)\n"
+        "name = input()\n"
+        "for step in range(20):\n"
+        "    run.log_metrics({name: float(step)}, step=step)\n"
+    )
+    both = {name: python(script) for name in ("a", "b")}
+    for process in both.values():
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    server.kill()
+    for name, process in both.items():
+        assert process.stdin is not None
+        process.stdin.write(f"{name}\n")
+        process.stdin.flush()
+    for process in both.values():
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    assert journal.waiting(workspace) == [trained.run_id]
+    server.start()
+    assert runlog.replay(workspace) == 1
+    (only,) = server.runs(data)
+    assert only.data.metrics == {"a": 19.0, "b": 19.0}
+    for name in both:
+        assert [step for step, _ in trained.history(name)] == list(range(20))
+
+
+@pytest.mark.usefixtures("away")
+def test_an_entry_says_which_run_it_is(job_run: JobRun, workspace: Path) -> None:
     with job_run() as run:
         pass
     entry = json.loads((workspace / "journal" / "waiting" / run.run_id).read_text())

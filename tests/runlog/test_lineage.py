@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runlog.conftest import JobRun, Server
+from tests.runlog.conftest import Back, JobRun, failed_run
 from videoproc import runlog
 from videoproc.runlog import Learned
 from videoproc.types import UserError
@@ -29,9 +29,8 @@ def test_versions_that_any_run_names_are_known_by_table(
     for job, version in (("train", 3), ("evaluate", 7), ("predict", 3)):
         with job_run(job) as run:
             run.set_tags({"table_version.clips": version, "table_version.manifest": 1})
-    with pytest.raises(RuntimeError), job_run() as failed:
-        failed.set_tags({"table_version.predictions/classification": 9, "table_version.x": "-"})
-        raise RuntimeError
+    failed = failed_run(job_run)
+    failed.set_tags({"table_version.predictions/classification": 9, "table_version.x": "-"})
     assert runlog.named_versions(data, workspace) == {
         "clips": {3, 7},
         "manifest": {1},
@@ -50,16 +49,11 @@ def test_versions_are_not_guessed_while_the_server_is_away(
 
 
 def test_versions_that_waiting_runs_name_count(
-    job_run: JobRun,
-    data: Path,
-    workspace: Path,
-    server: Server,
-    away: str,
-    monkeypatch: pytest.MonkeyPatch,
+    job_run: JobRun, data: Path, workspace: Path, back: Back
 ) -> None:
     with job_run() as run:
         run.set_tags({"table_version.clips": 3})
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    back()
     assert runlog.named_versions(data, workspace) == {"clips": {3}}
 
 
@@ -103,14 +97,13 @@ def test_who_learned_is_known_of_runs_on_the_server_and_of_those_that_wait(
     job_run: JobRun,
     data: Path,
     workspace: Path,
-    server: Server,
+    back: Back,
     away: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(UserError, match=f"MLflow does not answer at {away}"):
         runlog.runs_that_learned(data=data, workspace=workspace, video_id="a1")
     waits = train_on(job_run, "a1", "b1")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    back()
     expected = [Learned(run_id=waits, split="train")]
     assert runlog.runs_that_learned(data=data, workspace=workspace, video_id="a1") == expected
     assert runlog.replay(workspace) == 1  # it has another id on the server

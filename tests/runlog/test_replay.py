@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mlflow.entities import Run as MlflowRun
 
-from tests.runlog.conftest import JobRun, Python, Server
+from tests.runlog.conftest import Back, JobRun, Python, Server, failed_run
 from tests.runlog.test_run import clips, tiny_model
 from videoproc import runlog
 from videoproc.runlog import journal
@@ -68,27 +68,18 @@ def check_whole(server: Server, run: MlflowRun, *, epochs: int = EPOCHS) -> None
     )
 
 
-def use(server: Server, monkeypatch: pytest.MonkeyPatch, away: str) -> None:
-    """The server of `away` is back: here it is one that has another port."""
-    assert server.uri != away
-    server.start()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-
-
 def test_a_run_that_was_kept_comes_whole_and_once(
     job_run: JobRun,
     data: Path,
     workspace: Path,
     tmp_path: Path,
-    server: Server,
-    away: str,
-    monkeypatch: pytest.MonkeyPatch,
+    back: Back,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     kept = keep_run(job_run, tmp_path)
     times = (kept.tags["code_version"], kept.duration_s)
     capsys.readouterr()
-    use(server, monkeypatch, away)
+    server = back()
     assert runlog.replay(workspace) == 1
     assert capsys.readouterr().out == f"runlog     1 run replayed to {server.uri}\n"
     assert runlog.replay(workspace) == 0
@@ -111,12 +102,10 @@ def test_the_next_job_sends_what_waits(
     job_run: JobRun,
     data: Path,
     tmp_path: Path,
-    server: Server,
-    away: str,
-    monkeypatch: pytest.MonkeyPatch,
+    back: Back,
 ) -> None:
     trained = keep_run(job_run, tmp_path)
-    use(server, monkeypatch, away)
+    server = back()
     with job_run("evaluate", parent=trained.run_id) as run:
         trained.log_metrics({"test/f1": 0.5})
     (sent,) = [one for one in server.runs(data) if one.data.tags["job"] == "train"]
@@ -129,9 +118,7 @@ def test_links_lead_to_the_servers_own_runs_in_whatever_order_they_come(
     job_run: JobRun,
     data: Path,
     workspace: Path,
-    server: Server,
-    away: str,
-    monkeypatch: pytest.MonkeyPatch,
+    back: Back,
 ) -> None:
     with job_run("nightly") as night, runlog.night(night):
         for _ in range(4):  # ids are random: some come before the night, some after
@@ -139,7 +126,7 @@ def test_links_lead_to_the_servers_own_runs_in_whatever_order_they_come(
                 pass
         with job_run("train"):
             pass
-        use(server, monkeypatch, away)
+        server = back()
         assert runlog.replay(workspace) == 5  # the night is at work
     assert journal.waiting(workspace) == [night.run_id]
     assert runlog.replay(workspace) == 1
@@ -154,14 +141,10 @@ def test_links_lead_to_the_servers_own_runs_in_whatever_order_they_come(
 def test_a_run_that_is_resumed_after_it_was_sent_is_the_same(
     job_run: JobRun,
     data: Path,
-    server: Server,
-    away: str,
-    monkeypatch: pytest.MonkeyPatch,
+    back: Back,
 ) -> None:
-    with pytest.raises(RuntimeError), job_run() as failed:
-        failed.log_metrics({"loss": 2.0}, step=0)
-        raise RuntimeError
-    use(server, monkeypatch, away)
+    failed = failed_run(job_run)
+    server = back()
     with job_run(resume=failed.run_id) as run:
         assert run.run_id == failed.run_id
         run.log_metrics({"loss": 1.0}, step=1)
@@ -170,18 +153,17 @@ def test_a_run_that_is_resumed_after_it_was_sent_is_the_same(
     assert run.history("loss") == [(0, 2.0), (1, 1.0)]
 
 
+@pytest.mark.slow
 def test_a_logged_model_comes_too_and_can_be_loaded(
     job_run: JobRun,
     data: Path,
     workspace: Path,
     tmp_path: Path,
-    server: Server,
-    away: str,
-    monkeypatch: pytest.MonkeyPatch,
+    back: Back,
 ) -> None:
     with job_run() as run:
         run.log_model(outputs.export(tiny_model()), example=clips(2))
-    use(server, monkeypatch, away)
+    server = back()
     assert runlog.replay(workspace) == 1
     (only,) = server.runs(data)
     (model,) = server.client.search_logged_models([only.info.experiment_id])
@@ -205,17 +187,15 @@ def test_what_the_server_refuses_stays_and_holds_up_nothing_else(
     job_run: JobRun,
     data: Path,
     workspace: Path,
-    server: Server,
-    away: str,
-    monkeypatch: pytest.MonkeyPatch,
+    back: Back,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with job_run() as refused:
         pass
     with job_run("index"):
         pass
+    server = back()
     server.client.delete_experiment(server.client.create_experiment(data.name))
-    use(server, monkeypatch, away)
     capsys.readouterr()
     assert runlog.replay(workspace) == 1
     said = capsys.readouterr().out.splitlines()
@@ -224,8 +204,9 @@ def test_what_the_server_refuses_stays_and_holds_up_nothing_else(
     assert journal.waiting(workspace) == [refused.run_id]
 
 
+@pytest.mark.usefixtures("away")
 def test_nothing_is_sent_to_a_local_store(
-    job_run: JobRun, workspace: Path, away: str, monkeypatch: pytest.MonkeyPatch
+    job_run: JobRun, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with job_run() as kept:
         pass
@@ -278,16 +259,14 @@ def test_a_replay_that_is_killed_before_each_of_its_requests_gives_one_run(
     data: Path,
     workspace: Path,
     tmp_path: Path,
-    server: Server,
-    away: str,
-    monkeypatch: pytest.MonkeyPatch,
+    back: Back,
     python: Python,
 ) -> None:
     with job_run("nightly") as night:
         pass
     with runlog.night(night):
         kept = keep_run(job_run, tmp_path)
-    use(server, monkeypatch, away)
+    server = back()
     for requests in range(1, MAX_KILLS):
         process = python(KILLED_BEFORE_REQUEST.format(requests=requests))
         said, _ = process.communicate(timeout=60)
@@ -309,12 +288,11 @@ def test_a_server_that_dies_in_the_midst_of_a_replay_gets_the_rest_later(
     data: Path,
     workspace: Path,
     tmp_path: Path,
-    server: Server,
-    away: str,
+    back: Back,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     keep_run(job_run, tmp_path)
-    use(server, monkeypatch, away)
+    server = back()
     client = type(server.client)
     log_artifacts = client.log_artifacts
 
@@ -333,18 +311,11 @@ def test_a_server_that_dies_in_the_midst_of_a_replay_gets_the_rest_later(
 
 @pytest.mark.slow
 def test_two_processes_that_replay_at_once_give_each_run_once(
-    job_run: JobRun,
-    data: Path,
-    workspace: Path,
-    tmp_path: Path,
-    server: Server,
-    away: str,
-    monkeypatch: pytest.MonkeyPatch,
-    python: Python,
+    job_run: JobRun, data: Path, tmp_path: Path, back: Back, python: Python
 ) -> None:
     for _ in range(5):
         keep_run(job_run, tmp_path)
-    use(server, monkeypatch, away)
+    server = back()
     script = "print('ready', flush=True)\ninput()\nprint(runlog.replay(workspace))\n"
     both = [python(script) for _ in range(2)]
     for process in both:
@@ -362,8 +333,6 @@ def test_two_processes_that_replay_at_once_give_each_run_once(
         check_whole(server, run)
 
 
-def test_a_run_of_no_server_and_no_journal_is_named(
-    workspace: Path, server: Server, job_run: JobRun
-) -> None:
+def test_a_run_of_no_server_and_no_journal_is_named(workspace: Path, server: Server) -> None:
     with pytest.raises(UserError, match=f"run 'f{{32}}' does not exist in {server.uri}"):
         runlog.open_run("f" * 32, workspace=workspace)
