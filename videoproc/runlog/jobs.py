@@ -71,9 +71,9 @@ def job_run(
                 f"MLflow opens no run at {store.redact(client.tracking_uri)}: "
                 f"{store.one_line(error)}"
             ) from error
-        if resume is None:
-            run.log_params(config)
         try:
+            if resume is None:
+                run.log_params(config)
             yield run
         except BaseException:
             run.end("FAILED")

@@ -80,7 +80,12 @@ def _send(server: mlflow.MlflowClient, own: mlflow.MlflowClient, entry: Entry) -
     params = [Param(key, value) for key, value in run.data.params.items()]
     for start in range(0, len(params), MAX_BATCH):
         server.log_batch(run_id, params=params[start : start + MAX_BATCH])
-    metrics = _missing_metrics(server, own, run, target)
+    # A server keeps a value of the same step and time once.
+    metrics = [
+        Metric(point.key, point.value, point.timestamp, point.step)
+        for key in run.data.metrics
+        for point in own.get_metric_history(entry.local_id, key)
+    ]
     for start in range(0, len(metrics), MAX_METRICS):
         server.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])
     tags = [RunTag(key, value) for key, value in _tags(server, run).items()]
@@ -129,24 +134,6 @@ def _link_to(server: mlflow.MlflowClient, journal_id: str, run_id: str) -> None:
     for link in LINKS:
         for run in list(store.search(server, experiments, f"tags.`{link}` = '{journal_id}'")):
             server.set_tag(run.info.run_id, link, run_id)
-
-
-def _missing_metrics(
-    server: mlflow.MlflowClient, own: mlflow.MlflowClient, run: MlflowRun, target: MlflowRun
-) -> list[Metric]:
-    """What an entry's run has measured and the server's has not."""
-    missing: list[Metric] = []
-    for key in run.data.metrics:
-        known = key in target.data.metrics
-        there = server.get_metric_history(target.info.run_id, key) if known else []
-        points = {_point(metric) for metric in there}
-        kept = own.get_metric_history(run.info.run_id, key)
-        missing += [metric for metric in kept if _point(metric) not in points]
-    return [Metric(m.key, m.value, m.timestamp, m.step) for m in missing]
-
-
-def _point(metric: Metric) -> tuple[int, int, str]:
-    return metric.step, metric.timestamp, str(metric.value)  # as text NaN equals itself
 
 
 def _models(client: mlflow.MlflowClient, run: MlflowRun) -> list[LoggedModel]:
