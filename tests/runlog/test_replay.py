@@ -138,6 +138,28 @@ def test_links_lead_to_the_servers_own_runs_in_whatever_order_they_come(
     assert trained.data.tags["night"] == ids["nightly"]
 
 
+def test_a_link_to_a_run_that_was_sent_before_leads_to_it(
+    job_run: JobRun,
+    data: Path,
+    workspace: Path,
+    away: str,
+    back: Back,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with job_run() as trained:
+        pass
+    back()
+    assert runlog.replay(workspace) == 1
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", away)
+    with job_run("evaluate", parent=trained.run_id):
+        pass
+    server = back()
+    assert runlog.replay(workspace) == 1
+    ids = {run.data.tags["job"]: run.info.run_id for run in server.runs(data)}
+    measured = server.client.get_run(ids["evaluate"])
+    assert measured.data.tags["mlflow.parentRunId"] == ids["train"] != trained.run_id
+
+
 def test_a_run_that_is_resumed_after_it_was_sent_is_the_same(
     job_run: JobRun,
     data: Path,
