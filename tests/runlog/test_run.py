@@ -153,6 +153,13 @@ def test_a_table_comes_back_as_it_was_logged(job_run: JobRun, workspace: Path) -
     assert read.schema.metadata == {b"task": b"any"}
 
 
+@pytest.mark.parametrize("name", ["a.json", "test/a.json", "./a.json", ".deep/er//a.json"])
+def test_an_artifact_is_read_by_the_name_that_it_was_logged_by(job_run: JobRun, name: str) -> None:
+    with job_run() as run:
+        run.log_json({"a": [1, None]}, name)
+    assert run.read_json(name) == {"a": [1, None]}
+
+
 def test_a_table_that_was_never_logged_is_named(job_run: JobRun) -> None:
     with job_run() as run:
         pass

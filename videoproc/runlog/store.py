@@ -279,8 +279,9 @@ def run_of(client: mlflow.MlflowClient, run_id: str) -> MlflowRun | None:
 
 def artifact(client: mlflow.MlflowClient, run_id: str, name: str) -> bytes | None:
     """The content of a run's artifact; None where there is none of this name."""
-    folder = str(PurePosixPath(name).parent)
-    if all(file.path != name for file in client.list_artifacts(run_id, folder.strip("."))):
+    path = PurePosixPath(name)
+    folder = str(path.parent) if len(path.parts) > 1 else None
+    if all(file.path != str(path) for file in client.list_artifacts(run_id, folder)):
         return None
     with tempfile.TemporaryDirectory() as target:
         return Path(client.download_artifacts(run_id, name, target)).read_bytes()
