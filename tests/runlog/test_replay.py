@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,6 +204,36 @@ def test_a_logged_model_comes_too_and_can_be_loaded(
         text=True,
     )
     assert ended.stdout.strip() == "(2, 3)", ended.stderr
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_while_a_model_is_logged_has_it_once_in_the_end(
+    job_run: JobRun,
+    data: Path,
+    workspace: Path,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = type(server.client)
+    create_logged_model = client.create_logged_model
+
+    def dying(*given: Any, **more: Any) -> Any:
+        made = create_logged_model(*given, **more)
+        server.kill()
+        return made
+
+    with job_run() as run:
+        run.log_metrics({"loss": 1.0})
+        with monkeypatch.context() as patch:
+            patch.setattr(client, "create_logged_model", dying)
+            run.log_model(outputs.export(tiny_model()), example=clips(2))
+    assert journal.waiting(workspace) == [run.run_id]
+    server.start()
+    assert runlog.replay(workspace) == 1
+    (only,) = server.runs(data)
+    (model,) = server.client.search_logged_models([only.info.experiment_id])
+    assert (model.source_run_id, str(model.status)) == (run.run_id, "READY")
+    assert only.info.status == "FINISHED"
 
 
 def test_what_the_server_refuses_stays_and_holds_up_nothing_else(
