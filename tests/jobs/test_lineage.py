@@ -47,28 +47,6 @@ def test_an_evaluation_names_what_it_was_measured_on(trained):
     assert said_of(found, trained.run_id).startswith("names table versions that hold it: ")
 
 
-def test_a_model_that_knows_the_source_only_is_told_apart(trained):
-    """The group of a video is what a model may know by heart."""
-    from videoproc import runlog
-
-    video = video_of(trained.data, "test")
-    with runlog.job_run(
-        "train", data=trained.data, workspace=trained.workspace, config={}, name="other"
-    ) as run:
-        held = {"train": {"videos": [], "groups": ["camera"]}, "val": {"videos": [], "groups": []}}
-        run.log_json(held, runlog.LEARNED_FROM)
-    uses = runlog.uses_of(
-        data=trained.data,
-        workspace=trained.workspace,
-        video_id=video.video_id,
-        group="camera",
-        versions={},
-    )
-    (use,) = [use for use in uses if use.run_id == run.run_id]
-    assert use.said == "has learned from others of its group, in split train"
-    assert not use.has_learned
-
-
 def test_a_video_that_is_gone_is_found_in_older_versions(videos, tmp_path, capsys):
     data = tmp_path / "data"
     for _ in range(2):

@@ -5,16 +5,14 @@ A dataset has two experiments: `<dataset>` holds what is compared (train and eva
 """
 
 from videoproc.runlog.jobs import find_run, job_run, night, open_run, resolve_run
-from videoproc.runlog.lineage import LEARNED_FROM, Learned, named_versions, runs_that_learned
+from videoproc.runlog.lineage import LEARNED_FROM, MEASURED_ON, Use, named_versions, uses_of
 from videoproc.runlog.replay import replay
 from videoproc.runlog.run import Run, flatten
 from videoproc.runlog.store import tracking_uri
-from videoproc.runlog.uses import MEASURED_ON, Use, uses_of
 
 __all__ = [
     "LEARNED_FROM",
     "MEASURED_ON",
-    "Learned",
     "Run",
     "Use",
     "find_run",
@@ -25,7 +23,6 @@ __all__ = [
     "open_run",
     "replay",
     "resolve_run",
-    "runs_that_learned",
     "tracking_uri",
     "uses_of",
 ]
