@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -12,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import boto3
 import pytest
 from matplotlib.figure import Figure
 
-from tests.runlog.conftest import JobRun, Server, free_port, wait_until_it_answers
-from videoproc import runlog
+from tests.runlog.conftest import JobRun, Server, free_port
+from videoproc import runlog, storage
 from videoproc.runlog import store
+from videoproc.storage import at
 from videoproc.types import UserError
 
 
@@ -170,47 +169,25 @@ def test_a_proxy_whose_server_is_gone_counts_as_away(
     assert run.metrics == {"loss": 1.0}
 
 
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """An object store of one bucket, with the settings by which the user names it."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-        wait_until_it_answers(os.environ["AWS_ENDPOINT_URL"], process)
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="bucket")
-        yield "s3://bucket/folder"
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.mark.slow
 def test_artifacts_go_to_an_object_store_and_come_back(
     job_run: JobRun,
     data: Path,
     workspace: Path,
     tmp_path: Path,
-    s3: str,
+    bucket: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("VIDEOPROC_ARTIFACTS", s3)
+    monkeypatch.setenv("VIDEOPROC_ARTIFACTS", f"{bucket}/folder")
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "card.json").write_text("{}")
     with job_run() as run:
         run.log_figure(Figure(), "test/picture.png")
         run.log_json({"a": [1, 2]}, "test/numbers.json")
         run.log_folder(tmp_path / "best", "checkpoint")
-    kept = boto3.client("s3", region_name="us-east-1").list_objects_v2(Bucket="bucket")["Contents"]
-    root = f"folder/{data.name}/{run.run_id}/artifacts"
-    assert {one["Key"] for one in kept} == {
+    kept = {str(file.path) for file in storage.files_below(at(bucket))}
+    root = f"{bucket}/folder/{data.name}/{run.run_id}/artifacts"
+    assert kept == {
         f"{root}/test/picture.png",
         f"{root}/test/numbers.json",
         f"{root}/checkpoint/card.json",
