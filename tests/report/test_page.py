@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from videoproc.report.night import Failure, ModelResult, Night
-from videoproc.report.page import Mistake, Sheet, duration, headline, number, render
+from videoproc.report.page import Mistake, Sheet, headline, number, render
 
 EVIL = "<script>alert('x')</script>\"><img src=http://evil/x onerror=alert(1)>"
 
@@ -158,13 +158,6 @@ def test_without_a_mistake_the_page_says_so() -> None:
 
 def test_a_metric_that_is_no_number_is_shown_as_such() -> None:
     assert "nan" in render(night(models=[model(accuracy=float("nan"))]))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.5, "0.5 s"), (45, "45 s"), (720, "12 min"), (12_240, "3.4 h")]
-)
-def test_durations_are_for_people(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
 
 
 @pytest.mark.parametrize(("value", "said"), [(24.0, "24"), (0.16667, "0.1667"), (1.0, "1")])

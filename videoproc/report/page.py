@@ -16,6 +16,7 @@ import jinja2
 
 from videoproc.report.bottleneck import bottleneck
 from videoproc.report.night import FAILED, NOTHING_NEW, ModelResult, Night
+from videoproc.report.timing import duration
 
 NIGHTS_SHOWN = 14
 STEPS_SHOWN = 8
@@ -96,13 +97,6 @@ def headline(night: Night) -> str:
         f"trained: {', '.join(trained)}" if trained else "no model was trained again",
     ]
     return f"{', '.join(came) or 'No video changed'}; {'; '.join(parts)}."
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.4 h`: seconds for people."""
-    if seconds < 90:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def number(value: float) -> str:
