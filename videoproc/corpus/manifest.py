@@ -11,8 +11,15 @@ import pyarrow as pa
 
 from videoproc import schema
 from videoproc.corpus.examine import Finding
-from videoproc.corpus.layouts import Entry
-from videoproc.corpus.splits import SplitConfig, assign, group_of
+from videoproc.corpus.layouts import SPLITS, Entry
+from videoproc.corpus.splits import (
+    SplitConfig,
+    assign,
+    assign_val,
+    check_no_leak,
+    group_of,
+    lacks_val,
+)
 from videoproc.corpus.survey import Seen, survey
 from videoproc.types import UserError, Video
 
@@ -92,14 +99,18 @@ def build(
     A bad file costs itself only: its row has an `error`. Files that are the same to the byte make
     one row, that of the first uri; where their labels differ, nobody knows which is right, and
     the row has an error that names them. A file that is listed several times has all the labels.
-    A column `split` of the list is taken as given.
+    A split that the corpus gives is kept, with two exceptions: where it gives train to some and val
+    to none, val is dealt from the groups of train; and of a video that is listed on several sides,
+    only the one in test counts, else the one in val.
     on_progress: called with the files read and the number to read.
     Errors: UserError where groups or splits cannot be made (see `group_of` and `assign`).
     """
     known = known or Known()
-    entries = sorted(entries, key=lambda entry: (entry.uri, entry.labels))
+    entries = sorted(entries, key=lambda entry: (_rank(entry), entry.uri, entry.labels))
     # Before any file is read: a wrong expression must not cost an hour of reading.
-    groups = [None if split.group is None else group_of(entry, split.group) for entry in entries]
+    groups = [
+        entry.group if split.group is None else group_of(entry, split.group) for entry in entries
+    ]
     files, num_read = survey(
         [entry.uri for entry in entries],
         known=known.files,
@@ -113,7 +124,7 @@ def build(
     forgotten = [digest for digest in same_bytes if digest in known.forgotten]
     num_forgotten = sum(len(same_bytes.pop(digest)) for digest in forgotten)
     merged = [_merge(same) for same in same_bytes.values()]
-    videos = assign(_with_kept_splits(merged, known), split)
+    videos = _assign(merged, known, split)
     duplicates = [
         (uris[0], other)
         for same in same_bytes.values()
@@ -166,6 +177,26 @@ def _held_true(video: Video) -> tuple[object, ...]:
     return (video.labels, video.group, video.split, video.error)
 
 
+def _rank(entry: Entry) -> int:
+    """Test first: what is kept of a video on several sides must not train."""
+    return -SPLITS.index(entry.split) if entry.split else 1
+
+
+def _assign(listed: Sequence[Video], known: Known, config: SplitConfig) -> list[Video]:
+    """The videos with their splits: the given ones, those of earlier nights, and new ones."""
+    if not lacks_val(listed, config):
+        return assign(_with_kept_splits(listed, known), config)
+    check_no_leak(listed)
+    free = [replace(video, split=None) for video in listed if video.split == "train"]
+    before = [video for video in known.videos if video.split in ("train", "val")]
+    dealt = assign_val(_with_kept_splits(free, replace(known, videos=before)), config)
+    split_of = {video.video_id: video.split for video in dealt}
+    return assign(
+        [replace(v, split=split_of.get(v.video_id, v.split)) for v in listed],
+        config,
+    )
+
+
 def _with_kept_splits(videos: Sequence[Video], known: Known) -> list[Video]:
     """Videos, and the others of their group, stay on the side where they have been."""
     if not known.keep_splits:
@@ -193,7 +224,7 @@ def _video(entry: Entry, group: str | None, finding: Finding) -> Video:
         size_bytes=finding.size_bytes,
         labels=entry.labels,
         group=group,
-        split=entry.columns.get("split") or None,
+        split=entry.split,
         error=finding.error,
         **header,
     )
