@@ -210,9 +210,11 @@ def hash_video(uri: str) -> list[int] | None:
 
     Raises MediaError.
     """
-    (clip,) = read_clips(
-        uri, sampling=Sampling(num_frames=FRAMES), size=Size(height=SIDE, width=SIDE)
-    )
+    sampling, size = Sampling(num_frames=FRAMES), Size(height=SIDE, width=SIDE)
+    try:
+        (clip,) = read_clips(uri, sampling=sampling, size=size)
+    except OSError as error:  # an object store's own
+        raise MediaError(type(error).__name__, str(error)) from error
     grey_thw = clip.frames_thwc @ np.array([0.299, 0.587, 0.114])
     if np.median(grey_thw.std(axis=(1, 2))) < MIN_CONTRAST:
         return None

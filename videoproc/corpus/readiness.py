@@ -19,7 +19,7 @@ from videoproc.types import Video
 
 UNLABELLED = "(none)"
 BINS = 8
-LONG_TAIL = 20.0  # longest by shortest; above it the bins of durations grow by a factor
+LONG_TAIL = 5.0  # longest by shortest; above it the bins of durations grow by a factor
 UNEVEN = 10.0  # largest class by smallest
 SHOWN_VALUES = 5
 FEW = 10  # videos of a class on a side; below it one video moves its recall by more than 10 %
@@ -91,6 +91,7 @@ def check(
     number.
     """
     readable = [video for video in videos if video.error is None]
+    alike = near_duplicates.find(readable, workers=workers, on_progress=on_progress)
     return Readiness(
         videos=len(readable),
         unreadable=len(videos) - len(readable),
@@ -102,7 +103,7 @@ def check(
         codecs=ranges(readable, lambda video: str(video.codec)),
         frame_rates=ranges(readable, lambda video: f"{video.fps or 0:.4g}"),
         header_only=giveaway.header_only(readable, workers=workers),
-        near_duplicates=near_duplicates.find(readable, workers=workers, on_progress=on_progress),
+        near_duplicates=alike,
     )
 
 
@@ -175,7 +176,7 @@ def warnings(found: Readiness) -> list[str]:
 def _unreadable(found: Readiness) -> list[str]:
     if not found.unreadable:
         return []
-    return [f"{_many(found.unreadable, 'file')} cannot be read: the quarantine says why."]
+    return [f"{many(found.unreadable, 'file')} cannot be read: the quarantine says why."]
 
 
 def _header_warnings(told: HeaderOnly | None) -> list[str]:
@@ -185,8 +186,8 @@ def _header_warnings(told: HeaderOnly | None) -> list[str]:
         f"The header of a file gives its label away: without a look at the pictures "
         f"{percent(told.accuracy)} are told, where {percent(told.majority_share)} would be by "
         f"always saying {told.majority_label!r}. {told.best_field.capitalize()} alone tells "
-        f"{percent(told.alone[told.best_field])}. Bring the classes from the same cameras and encoders, "
-        "or state this baseline beside every accuracy."
+        f"{percent(told.alone[told.best_field])}. Bring the classes from the same cameras and "
+        "encoders, or state this baseline beside every accuracy."
     ]
 
 
@@ -208,8 +209,8 @@ def _value_warnings(found: Readiness) -> list[str]:
         return []
     more = f" and {len(only) - SHOWN_VALUES} more" if len(only) > SHOWN_VALUES else ""
     return [
-        f"Some values come with one label only: {', '.join(only[:SHOWN_VALUES])}{more}. A model may "
-        "learn them in place of what happens: scale, encode or choose so that each has all labels."
+        f"Some values come with one label only: {', '.join(only[:SHOWN_VALUES])}{more}. A model "
+        "may learn them in place of what happens: choose or encode so that each has all labels."
     ]
 
 
@@ -218,24 +219,24 @@ def _duplicate_warnings(found: NearDuplicates) -> list[str]:
     if found.copies:
         touched = ", ".join(f"{count} of {split}" for split, count in found.touched.items())
         said.append(
-            f"{_many(found.copies, 'pair')} of videos on different sides of the split show nearly "
+            f"{many(found.copies, 'pair')} of videos on different sides of the split show nearly "
             f"the same pictures (videos: {touched}). Give both of a pair one group "
             "(--split.group), or remove one."
         )
     if found.alike:
         said.append(
-            f"{_many(found.alike, 'pair')} on different sides of the split look alike. Look at the "
+            f"{many(found.alike, 'pair')} on different sides of the split look alike. Look at the "
             "nearest: one scene on both sides makes the test easier than new scenes would be."
         )
     if found.same_side:
         said.append(
-            f"{_many(found.same_side, 'pair')} of different groups on one side look alike. Look at "
+            f"{many(found.same_side, 'pair')} of different groups on one side look alike. Look at "
             "the nearest: if they are of one scene, another split.seed may put it on both sides; "
             "give them one group."
         )
     if found.failed:
         said.append(
-            f"{_many(len(found.failed), 'video')} could not be decoded for the comparison "
+            f"{many(len(found.failed), 'video')} could not be decoded for the comparison "
             f"({found.failed[0][0]}: {found.failed[0][1]}, ...)."
         )
     return said
@@ -271,8 +272,8 @@ def _balance_warnings(labels: Sequence[LabelCount]) -> list[str]:
     if few:
         count, split, label = min(few)
         said.append(
-            f"{label!r} has only {_many(count, 'video')} in {split}: one more or less told right "
-            f"moves its recall by {100 / count:.0f} %. {_many(len(few), 'class')} on a side "
+            f"{label!r} has only {many(count, 'video')} in {split}: one more or less told right "
+            f"moves its recall by {100 / count:.0f} %. {many(len(few), 'class')} on a side "
             f"{'has' if len(few) == 1 else 'have'} fewer than {FEW}."
         )
     return said
@@ -283,7 +284,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _many(count: int, noun: str) -> str:
+def many(count: int, noun: str) -> str:
+    """As 1 pair, 2 pairs, 3 classes."""
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{count} {noun if count == 1 else plural}"
 

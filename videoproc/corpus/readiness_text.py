@@ -13,6 +13,7 @@ from videoproc.corpus.readiness import (
     LabelCount,
     Readiness,
     ValueCount,
+    many,
     percent,
     warnings,
 )
@@ -23,14 +24,16 @@ SHOWN_LABELS = 30
 SHOWN_VALUES = 10
 SHOWN_PAIRS = 10
 SHOWN_LABELS_A_VALUE = 4
+FEW_GROUPS = 10
 
 
 def to_text(found: Readiness) -> str:
     """The whole report, in paragraphs; what should be mended stands last."""
-    groups = f"{found.groups} groups" if found.groups else "no groups known"
-    unreadable = f", {found.unreadable} files unreadable" if found.unreadable else ""
+    groups = many(found.groups, "group") if found.groups else "no groups known"
+    unreadable = f", {many(found.unreadable, 'file')} unreadable" if found.unreadable else ""
+    videos = many(found.videos, "video")
     parts = [
-        [f"Readiness: {found.videos} videos, {found.hours:.2f} hours, {groups}{unreadable}"],
+        [f"Readiness: {videos}, {found.hours:.2f} hours, {groups}{unreadable}"],
         _labels(found.labels),
         _durations(found.durations),
         _values("Resolution", found.resolutions),
@@ -53,7 +56,7 @@ def _labels(labels: Sequence[LabelCount]) -> list[str]:
             f"{label.label:<{left}}{label.videos:>9}{percent(label.share):>9}{label.hours:>9.2f}"
             f"{label.groups or '-':>9}{sides}"
         )
-    return [*lines, *_rest(labels, SHOWN_LABELS, "labels")]
+    return [*lines, *_rest(labels, SHOWN_LABELS)]
 
 
 def _durations(found: Durations) -> list[str]:
@@ -78,7 +81,7 @@ def _values(title: str, values: Sequence[ValueCount]) -> list[str]:
         f"{value.value:<{left}}{value.videos:>9}   {_of_which(value)}"
         for value in values[:SHOWN_VALUES]
     ]
-    return [*lines, *_rest(values, SHOWN_VALUES, "values")]
+    return [*lines, *_rest(values, SHOWN_VALUES)]
 
 
 def _of_which(value: ValueCount) -> str:
@@ -87,18 +90,22 @@ def _of_which(value: ValueCount) -> str:
         return f"all {ranked[0][0]}" + (", of one group" if value.groups == 1 else "")
     named = ", ".join(f"{label} {count}" for label, count in ranked[:SHOWN_LABELS_A_VALUE])
     more = len(ranked) - SHOWN_LABELS_A_VALUE
-    return f"{named} and {more} more labels" if more > 0 else named
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def _header_only(found: HeaderOnly | None, *, has_groups: bool) -> list[str]:
     title = "What headers alone give away"
     if found is None:
-        return [f"{title}: not measured, which takes two labels with two groups each, one a video"]
+        return [
+            f"{title}: not measured, for want of two labels of two groups each "
+            "(videos of several labels do not count)"
+        ]
     kept = (
         f"{found.groups} groups kept together"
         if has_groups
         else "no groups known, so that clips of one source help it"
     )
+    rough = " With so few groups both are rough." if found.groups < FEW_GROUPS else ""
     verdict = "clearly more" if found.gives_away else "not clearly more"
     alone = ", ".join(f"{name} {percent(accuracy)}" for name, accuracy in found.alone.items())
     return [
@@ -107,7 +114,7 @@ def _header_only(found: HeaderOnly | None, *, has_groups: bool) -> list[str]:
         *_wrapped(
             f"A random forest on all header fields, {found.folds} folds, {kept}. Resampled by "
             f"group, 95 % of accuracies are within {_interval(found.interval)}, and of leads over "
-            f"the most common label within {_interval(found.lead_interval, signed=True)}.",
+            f"the most common label within {_interval(found.lead_interval, signed=True)}.{rough}"
         ),
         *_wrapped(f"By one field alone: {alone}."),
     ]
@@ -115,7 +122,8 @@ def _header_only(found: HeaderOnly | None, *, has_groups: bool) -> list[str]:
 
 def _near_duplicates(found: NearDuplicates) -> list[str]:
     lines = [
-        f"Pictures across the split: {found.copies} pairs nearly the same, {found.alike} alike",
+        f"Pictures across the split: {many(found.copies, 'pair')} nearly the same, "
+        f"{found.alike} alike",
         *_wrapped(
             f"{found.compared} videos compared by a perceptual hash of {HASH_BITS} bits, the mean "
             f"over 5 frames: up to {found.copy_bits:g} bits differ is nearly the same, up to "
@@ -144,7 +152,7 @@ def _name(video: Found, names: dict[str, str]) -> str:
 def _warnings(said: Sequence[str]) -> list[str]:
     if not said:
         return ["Nothing to warn of."]
-    lines = [f"{len(said)} thing{'s' if len(said) > 1 else ''} to know:"]
+    lines = [f"{many(len(said), 'thing')} to know:"]
     for text in said:
         lines += textwrap.wrap(text, WIDTH, initial_indent="  ! ", subsequent_indent="    ")
     return lines
@@ -161,8 +169,8 @@ def _short(uris: Sequence[str]) -> dict[str, str]:
     return {uri: "/".join(uri.split("/")[shared:]) for uri in uris}
 
 
-def _rest(items: Sequence[object], shown: int, noun: str) -> list[str]:
-    return [f"and {len(items) - shown} more {noun}"] if len(items) > shown else []
+def _rest(items: Sequence[object], shown: int) -> list[str]:
+    return [f"and {len(items) - shown} more"] if len(items) > shown else []
 
 
 def _widest(title: str, names: Iterable[str]) -> int:
