@@ -35,7 +35,7 @@ class IndexConfig:
     Args:
         source: the corpus: a folder, or a list of files, here or in an object store (s3://).
         data: the dataset folder.
-        layout: how the corpus is laid out, by name.
+        layout: how the corpus is laid out: folder, csv, jsonl, parquet or ucf101.
         split: how labelled videos are divided into train, val and test.
         processes: child processes that read files; by default one a core.
         rehash: read every file, also those whose size and time have not changed.
@@ -248,6 +248,8 @@ def _say_summary(built: Manifest, elapsed_s: float) -> None:
     say("index", f"{said or 'nothing there'}; {built.num_read} files read")
     splits = Counter(video.split or "none" for video in readable)
     say("index", "splits: " + ", ".join(f"{name} {n}" for name, n in sorted(splits.items())))
+    if built.val_from_train:
+        say("index", f"the corpus gives no val: {built.val_from_train} videos of its train are val")
     labels = Counter(label for video in readable for label in video.labels or ("unlabelled",))
     say("index", "labels: " + ", ".join(f"{name} {n}" for name, n in sorted(labels.items())))
     for kept, dropped in built.duplicates:

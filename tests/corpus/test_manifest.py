@@ -155,6 +155,7 @@ def test_where_a_corpus_gives_no_val_it_is_dealt_from_the_groups_of_train(tmp_pa
     dealt = Counter((v.label, v.split) for v in made.videos if given[v.uri] == "train")
     assert dealt == {(a, s): n for a in ("up", "down") for s, n in (("train", 8), ("val", 4))}
     assert len({(v.group, v.split) for v in made.videos}) == 16
+    assert made.val_from_train == 8
 
 
 def test_val_dealt_from_train_stays_as_more_videos_come(tmp_path, write):
@@ -171,7 +172,9 @@ def test_val_dealt_from_train_stays_as_more_videos_come(tmp_path, write):
 def test_a_given_val_is_kept_and_train_is_left_whole(tmp_path, write):
     entries = _grouped(tmp_path, write, train=4, val=1, test=1)
     given = {entry.uri: entry.split for entry in entries}
-    assert {v.uri: v.split for v in build(entries, SplitConfig()).videos} == given
+    made = build(entries, SplitConfig())
+    assert {v.uri: v.split for v in made.videos} == given
+    assert made.val_from_train == 0
 
 
 def test_without_a_share_of_val_a_given_train_is_left_whole(tmp_path, write):

@@ -141,10 +141,10 @@ def test_a_resolution_of_one_label_only_is_named(videos, describe):
     [
         (
             {"copies": 2, "touched": {"train": 1, "val": 0, "test": 2}},
-            r"2 pairs of videos on different sides .* 1 of train, 0 of val, 2 of test\)\. Give",
+            r"sides of the split: 2 pairs \(videos: 1 of train, 0 of val, 2 of test\)\. Give",
         ),
-        ({"alike": 1}, "1 pair on different sides of the split look"),
-        ({"same_side": 3}, "3 pairs of different groups on one side look alike"),
+        ({"alike": 1}, r"alike stand on different sides of the split: 1 pair\. Look"),
+        ({"same_side": 3}, r"alike stand in different groups of one side: 3 pairs\. Look"),
         ({"failed": [("/corpus/7.mp4", "Timeout: not done")]}, r"/corpus/7.mp4: Timeout: not done"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_rare_class_is_named_with_what_one_video_does_to_its_recall(videos, de
     uneven, few = warnings(describe([*videos, *rare]))
     assert uneven.startswith("'a' has 15 times the videos of 'c': look at recall by class")
     assert few.startswith("'c' has only 1 video in test: one more or less told right")
-    assert few.endswith("2 classes on a side have fewer than 10.")
+    assert few.endswith("recall by 100 %. 2 cases of fewer than 10.")
 
 
 def test_a_corpus_is_checked_from_its_files(small_corpus, make_video):

@@ -45,7 +45,7 @@ def checked(listed, tmp_path, run_job):
 
 def test_the_report_is_printed_and_kept_in_the_dataset_and_in_the_run(checked, tmp_path, workspace):
     assert "0.mp4 (train, group 0) | 11.mp4 (test, group 3)" in checked
-    assert "! 1 pair of videos on different sides of the split" in checked
+    assert "! Nearly the same pictures stand on different sides of the split: 1 pair" in checked
     kept = json.loads(Dataset(folder=tmp_path / "data").read_text(CHECK))
     assert kept["near_duplicates"]["copies"] == 1
     processing = tmp_path / "data-processing"  # the experiment of what makes data

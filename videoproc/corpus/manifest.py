@@ -70,7 +70,8 @@ class Changes:
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """duplicates: (kept uri, dropped uri) of files that are the same to the byte. files: what each
-    file was found to be. num_read: files that had to be read for it. forgotten: files left out."""
+    file was found to be. num_read: files that had to be read for it. forgotten: files left out.
+    val_from_train: videos that the corpus gives to train, and that were dealt to val."""
 
     videos: list[Video]
     duplicates: list[tuple[str, str]]
@@ -78,6 +79,7 @@ class Manifest:
     changes: Changes
     num_read: int
     forgotten: int
+    val_from_train: int
 
     @property
     def failed(self) -> list[Video]:
@@ -138,6 +140,10 @@ def build(
         changes=compare(known.videos, videos),
         num_read=num_read,
         forgotten=num_forgotten,
+        val_from_train=sum(
+            (listed.split, video.split) == ("train", "val")
+            for listed, video in zip(merged, videos, strict=True)
+        ),
     )
 
 

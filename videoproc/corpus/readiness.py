@@ -219,20 +219,21 @@ def _duplicate_warnings(found: NearDuplicates) -> list[str]:
     if found.copies:
         touched = ", ".join(f"{count} of {split}" for split, count in found.touched.items())
         said.append(
-            f"{many(found.copies, 'pair')} of videos on different sides of the split show nearly "
-            f"the same pictures (videos: {touched}). Give both of a pair one group "
+            "Nearly the same pictures stand on different sides of the split: "
+            f"{many(found.copies, 'pair')} (videos: {touched}). Give both of a pair one group "
             "(--split.group), or remove one."
         )
     if found.alike:
         said.append(
-            f"{many(found.alike, 'pair')} on different sides of the split look alike. Look at the "
-            "nearest: one scene on both sides makes the test easier than new scenes would be."
+            f"Pictures alike stand on different sides of the split: {many(found.alike, 'pair')}. "
+            "Look at the nearest: one scene on both sides makes the test easier than new scenes "
+            "would be."
         )
     if found.same_side:
         said.append(
-            f"{many(found.same_side, 'pair')} of different groups on one side look alike. Look at "
-            "the nearest: if they are of one scene, another split.seed may put it on both sides; "
-            "give them one group."
+            "Pictures alike stand in different groups of one side: "
+            f"{many(found.same_side, 'pair')}. Look at the nearest: if they are of one scene, give "
+            "them one group, or another split.seed may put it on both sides."
         )
     if found.failed:
         said.append(
@@ -273,8 +274,7 @@ def _balance_warnings(labels: Sequence[LabelCount]) -> list[str]:
         count, split, label = min(few)
         said.append(
             f"{label!r} has only {many(count, 'video')} in {split}: one more or less told right "
-            f"moves its recall by {100 / count:.0f} %. {many(len(few), 'class')} on a side "
-            f"{'has' if len(few) == 1 else 'have'} fewer than {FEW}."
+            f"moves its recall by {100 / count:.0f} %. {many(len(few), 'case')} of fewer than {FEW}."
         )
     return said
 
