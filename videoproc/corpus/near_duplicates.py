@@ -23,7 +23,8 @@ HASH_BITS = 64
 
 COPY_BITS = 8.0
 """Up to here a pair counts as nearly the same: mean bits that differ, over the frames. Real clips
-scaled to a quarter, at half the rate or brighter stayed below 10; different scenes began at 16."""
+at a quarter of the size, half the rate or brighter differed in 6.8 at most, those of other sources
+in 13.2 or more (benchmarks/results/near_duplicates.json)."""
 ALIKE_BITS = 15.0
 """Up to here a pair is named as alike: one scene at two times, a cropped copy, or mere chance."""
 

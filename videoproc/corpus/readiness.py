@@ -274,7 +274,8 @@ def _balance_warnings(labels: Sequence[LabelCount]) -> list[str]:
         count, split, label = min(few)
         said.append(
             f"{label!r} has only {many(count, 'video')} in {split}: one more or less told right "
-            f"moves its recall by {100 / count:.0f} %. {many(len(few), 'case')} of fewer than {FEW}."
+            f"moves its recall by {100 / count:.0f} %. {many(len(few), 'case')} of fewer than "
+            f"{FEW}."
         )
     return said
 
