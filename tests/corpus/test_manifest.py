@@ -183,6 +183,14 @@ def test_without_a_share_of_val_a_given_train_is_left_whole(tmp_path, write):
     assert Counter(v.split for v in made.videos) == {"train": 16, "test": 4}
 
 
+def test_of_too_few_unlabelled_videos_none_is_taken_from_train(tmp_path, write):
+    sides = ("train", "train", "test")
+    entries = [Entry(uri=write(tmp_path / f"{i}.mp4"), split=s) for i, s in enumerate(sides)]
+    assert [v.split for v in sorted(build(entries, SplitConfig()).videos, key=lambda v: v.uri)] == [
+        *sides
+    ]
+
+
 def test_a_group_torn_by_the_corpus_is_named_as_the_corpus_gives_it(tmp_path, write):
     entries = [replace(e, group="cam") for e in _grouped(tmp_path, write, train=3, test=1)]
     with pytest.raises(UserError, match="group 'cam': 12 train, 4 test"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from videoproc.corpus.giveaway import HeaderOnly
@@ -84,6 +86,12 @@ def report(make_video) -> Readiness:
 )
 def test_the_report_says(report, line):
     assert line in to_text(report).splitlines()
+
+
+def test_pairs_of_one_side_are_told_from_those_across(report):
+    found = replace(report, near_duplicates=replace(FOUND, copies=0, same_side=1))
+    title = "Pictures across the split: 0 pairs nearly the same, 0 alike"
+    assert f"{title}; 1 alike between groups of one side" in to_text(found).splitlines()
 
 
 def test_lines_fit_a_terminal_and_have_no_blanks_at_their_end(report):

@@ -196,7 +196,8 @@ def _assign(listed: Sequence[Video], known: Known, config: SplitConfig) -> list[
     free = [replace(video, split=None) for video in listed if video.split == "train"]
     before = [video for video in known.videos if video.split in ("train", "val")]
     dealt = assign_val(_with_kept_splits(free, replace(known, videos=before)), config)
-    split_of = {video.video_id: video.split for video in dealt}
+    # Too few unlabelled videos are dealt nowhere: they stay in train.
+    split_of = {video.video_id: video.split for video in dealt if video.split is not None}
     return assign(
         [replace(v, split=split_of.get(v.video_id, v.split)) for v in listed],
         config,

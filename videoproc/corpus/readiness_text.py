@@ -121,9 +121,10 @@ def _header_only(found: HeaderOnly | None, *, has_groups: bool) -> list[str]:
 
 
 def _near_duplicates(found: NearDuplicates) -> list[str]:
+    between = f"; {found.same_side} alike between groups of one side" if found.same_side else ""
     lines = [
         f"Pictures across the split: {many(found.copies, 'pair')} nearly the same, "
-        f"{found.alike} alike",
+        f"{found.alike} alike{between}",
         *_wrapped(
             f"{found.compared} videos compared by a perceptual hash of {HASH_BITS} bits, the mean "
             f"over 5 frames: up to {found.copy_bits:g} bits differ is nearly the same, up to "

@@ -24,7 +24,7 @@ def list_videos(source: Anywhere) -> list[Entry]:
             parquet = pq.ParquetFile(file)
             column = listed.file_column(parquet.schema_arrow.names, where=f"{str(source)!r}")
             rows = parquet.read(columns=_wanted(parquet.schema_arrow)).to_pylist()
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
             raise UserError(
                 f"{str(source)!r} is no readable Parquet file: {error}; name another layout, or "
                 "write the file anew"
