@@ -25,6 +25,9 @@ STAGE = "index"
 SETTINGS = "index.json"
 """In the dataset: how its manifest was made. Splits are dealt anew where theirs differ."""
 
+CHECK = "check.json"
+"""In the dataset: what `check` has last found."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class IndexConfig:
@@ -33,12 +36,14 @@ class IndexConfig:
     Args:
         source: the corpus: a folder, or a list of files, here or in an object store (s3://).
         data: the dataset folder.
-        layout: how the corpus is laid out, by name.
+        layout: how the corpus is laid out: folder, csv, jsonl, parquet or ucf101.
         split: how labelled videos are divided into train, val and test.
         processes: child processes that read files; by default one a core.
         rehash: read every file, also those whose size and time have not changed.
         max_vanished_share: stop where more than this share of the known videos is gone, since a
             disk that is not mounted looks like that.
+        check: then say whether the corpus is fit to learn from: balance, what headers give away,
+            near-duplicates across the split. A few frames of every video are decoded for it.
     """
 
     source: str
@@ -48,6 +53,7 @@ class IndexConfig:
     processes: int | None = None
     rehash: bool = False
     max_vanished_share: float = 0.5
+    check: bool = False
 
     def __post_init__(self) -> None:
         if self.processes is not None and self.processes < 1:
@@ -70,7 +76,8 @@ def index(config: IndexConfig) -> Manifest:
         "index", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
     ) as run:
         _write(dataset, built, since=version)
-        dataset.write_text(SETTINGS, cli.stored(replace(config, source=str(source))))
+        stored = replace(config, source=str(source), check=False)  # no part of the manifest
+        dataset.write_text(SETTINGS, cli.stored(stored))
         run.set_tags(
             {
                 "manifest_digest": manifest.digest(built.videos),
@@ -89,8 +96,44 @@ def index(config: IndexConfig) -> Manifest:
             }
             | {f"changes/{name}": count for name, count in built.changes.counts().items()}
         )
-    _say_summary(built, time.monotonic() - started)
+        _say_summary(built, time.monotonic() - started)
+        if config.check:
+            _check_readiness(config, dataset, built, run)
     return built
+
+
+def _check_readiness(
+    config: IndexConfig, dataset: Dataset, built: Manifest, run: runlog.Run
+) -> None:
+    # Imported here: a night that checks nothing needs no scikit-learn.
+    from videoproc.corpus import readiness, readiness_text
+
+    progress = Progress(job="check", unit="videos", total=len(built.videos))
+
+    def on_progress(done: int, total: int) -> None:
+        progress.total = total
+        progress.advance_to(done)
+
+    found = readiness.check(built.videos, workers=_workers(config), on_progress=on_progress)
+    progress.close()
+    warnings = readiness.warnings(found)
+    report = asdict(found) | {"warnings": warnings}
+    dataset.write_text(CHECK, json.dumps(report, indent=2))
+    run.log_json(report, CHECK)
+    run.log_metrics(
+        {
+            "check/warnings": len(warnings),
+            "check/near_duplicates": found.near_duplicates.copies,
+            "check/alike": found.near_duplicates.alike,
+        }
+        | ({"check/header_only_accuracy": h.accuracy} if (h := found.header_only) else {})
+    )
+    print(f"\n{readiness_text.to_text(found)}\n", flush=True)
+    say("check", f"written to {dataset.folder / CHECK}")
+
+
+def _workers(config: IndexConfig) -> int:
+    return config.processes or os.cpu_count() or 1
 
 
 def _build(config: IndexConfig, dataset: Dataset, entries: Sequence[Entry]) -> Manifest:
@@ -113,7 +156,7 @@ def _build(config: IndexConfig, dataset: Dataset, entries: Sequence[Entry]) -> M
     built = manifest.build(
         entries,
         split=config.split,
-        workers=config.processes or os.cpu_count() or 1,
+        workers=_workers(config),
         known=known,
         on_progress=on_progress,
     )
@@ -203,6 +246,8 @@ def _say_summary(built: Manifest, elapsed_s: float) -> None:
     say("index", f"{said or 'nothing there'}; {built.num_read} files read")
     splits = Counter(video.split or "none" for video in readable)
     say("index", "splits: " + ", ".join(f"{name} {n}" for name, n in sorted(splits.items())))
+    if built.val_from_train:
+        say("index", f"the corpus gives no val: {built.val_from_train} videos of its train are val")
     labels = Counter(label for video in readable for label in video.labels or ("unlabelled",))
     say("index", "labels: " + ", ".join(f"{name} {n}" for name, n in sorted(labels.items())))
     for kept, dropped in built.duplicates:

@@ -37,10 +37,10 @@ class NightlyConfig:
     """What nightly does.
 
     Args:
-        source: the corpus: a folder, or a CSV file with a column `file`.
+        source: the corpus: a folder, or a list of files, here or in an object store (s3://).
         data: the dataset folder.
         synthesize: make the corpus first, in the folder of `source`; for a demonstration.
-        layout: how the corpus lies on disk: folder (a folder a class) or csv.
+        layout: how the corpus is laid out: folder, csv, jsonl, parquet or ucf101.
         split: how labelled videos are divided into train, val and test.
         sampling: which frames of a video make a clip.
         size: the size that frames are scaled to, in pixels.

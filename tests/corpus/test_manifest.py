@@ -107,21 +107,115 @@ def test_a_file_that_kills_the_reader_costs_only_itself(one_file, monkeypatch):
 def test_a_given_split_is_taken_as_it_is(small_corpus):
     entries = LAYOUTS["csv"](small_corpus / "videos.csv")
     sides = {"cam00": "val", "cam01": "train"}
-    entries = [
-        replace(e, columns=e.columns | {"split": sides[e.columns["source"]]}) for e in entries
-    ]
+    entries = [replace(e, split=sides[e.columns["source"]]) for e in entries]
     usable = [v for v in build(entries).videos if v.split is not None]
     assert Counter(sides[v.group] == v.split for v in usable) == {True: 12}
 
 
 def test_a_given_split_that_tears_a_source_is_refused(small_corpus):
     entries = LAYOUTS["csv"](small_corpus / "videos.csv")
-    torn = [
-        replace(e, columns=e.columns | {"split": ("train", "test")[i % 2]})
-        for i, e in enumerate(entries)
-    ]
-    with pytest.raises(UserError, match=r"cam00, cam01"):
+    torn = [replace(e, split=("train", "test")[i % 2]) for i, e in enumerate(entries)]
+    with pytest.raises(UserError, match=r"group 'cam00': 3 train, 3 test; group 'cam01': 3 train"):
         build(torn)
+
+
+def _grouped(folder: Path, write, *, train: int, test: int, val: int = 0) -> list[Entry]:
+    """Two classes whose groups, of two videos each, are on the sides that the corpus gives."""
+    sides = ["train"] * train + ["val"] * val + ["test"] * test
+    return [
+        Entry(
+            uri=write(folder / f"{label}-{g}-{i}.mp4"),
+            labels=(label,),
+            split=side,
+            group=f"{label}{g}",
+        )
+        for label in ("up", "down")
+        for g, side in enumerate(sides)
+        for i in range(2)
+    ]
+
+
+@pytest.fixture
+def write(small_corpus):
+    """Writes another file at each call: a video with some bytes behind its end."""
+    content = (small_corpus / "videos/left/cam00_000.mp4").read_bytes()
+
+    def put(path: Path) -> str:
+        path.write_bytes(content + path.name.encode())
+        return str(path)
+
+    return put
+
+
+def test_where_a_corpus_gives_no_val_it_is_dealt_from_the_groups_of_train(tmp_path, write):
+    entries = _grouped(tmp_path, write, train=6, test=2)
+    made = build(entries, SplitConfig(train=0.6, val=0.3, test=0.1))
+    given = {entry.uri: entry.split for entry in entries}
+    assert {v.split for v in made.videos if given[v.uri] == "test"} == {"test"}
+    dealt = Counter((v.label, v.split) for v in made.videos if given[v.uri] == "train")
+    assert dealt == {(a, s): n for a in ("up", "down") for s, n in (("train", 8), ("val", 4))}
+    assert len({(v.group, v.split) for v in made.videos}) == 16
+    assert made.val_from_train == 8
+
+
+def test_val_dealt_from_train_stays_as_more_videos_come(tmp_path, write):
+    split = SplitConfig(train=0.6, val=0.3, test=0.1)
+    before = build(_grouped(tmp_path, write, train=6, test=2), split)
+    known = manifest.Known(videos=before.videos, keep_splits=True)
+    after = build(_grouped(tmp_path, write, train=12, test=2), split, known=known)
+    was = {v.group: v.split for v in before.videos if v.split != "test"}
+    now = {v.group: v.split for v in after.videos}
+    assert {group: now[group] for group in was} == was
+    assert Counter(now.values()) == {"train": 16, "val": 8, "test": 4}
+
+
+def test_a_given_val_is_kept_and_train_is_left_whole(tmp_path, write):
+    entries = _grouped(tmp_path, write, train=4, val=1, test=1)
+    given = {entry.uri: entry.split for entry in entries}
+    made = build(entries, SplitConfig())
+    assert {v.uri: v.split for v in made.videos} == given
+    assert made.val_from_train == 0
+
+
+def test_without_a_share_of_val_a_given_train_is_left_whole(tmp_path, write):
+    entries = _grouped(tmp_path, write, train=4, test=1)
+    made = build(entries, SplitConfig(train=0.8, val=0.0, test=0.2))
+    assert Counter(v.split for v in made.videos) == {"train": 16, "test": 4}
+
+
+def test_of_too_few_unlabelled_videos_none_is_taken_from_train(tmp_path, write):
+    sides = ("train", "train", "test")
+    entries = [Entry(uri=write(tmp_path / f"{i}.mp4"), split=s) for i, s in enumerate(sides)]
+    assert [v.split for v in sorted(build(entries, SplitConfig()).videos, key=lambda v: v.uri)] == [
+        *sides
+    ]
+
+
+def test_a_group_torn_by_the_corpus_is_named_as_the_corpus_gives_it(tmp_path, write):
+    entries = [replace(e, group="cam") for e in _grouped(tmp_path, write, train=3, test=1)]
+    with pytest.raises(UserError, match="group 'cam': 12 train, 4 test"):
+        build(entries, SplitConfig())
+
+
+def test_the_groups_of_the_layout_hold_unless_others_are_asked_for(tmp_path, write):
+    entries = _grouped(tmp_path, write, train=3, val=1, test=1)
+    assert {v.group for v in build(entries, SplitConfig()).videos} == {e.group for e in entries}
+    made = build(entries, SplitConfig(group=r"(\w+-\d-\d).mp4"))
+    assert len({v.group for v in made.videos}) == len(entries)
+
+
+def test_a_video_that_is_given_to_train_and_to_test_only_tests(tmp_path, write, one_file):
+    entries = _grouped(tmp_path, write, train=3, val=1, test=1)
+    twins = [
+        Entry(
+            uri=str(shutil.copy(one_file, tmp_path / f"twin-{name}")), labels=("up",), split=split
+        )
+        for name, split in (("a.mp4", "train"), ("b.mp4", "test"), ("c.mp4", "val"))
+    ]
+    made = build([*entries, *twins], SplitConfig())
+    (kept,) = [v for v in made.videos if v.group is None]
+    assert (kept.uri, kept.split) == (str(tmp_path / "twin-b.mp4"), "test")
+    assert [Path(other).name for _, other in made.duplicates] == ["twin-c.mp4", "twin-a.mp4"]
 
 
 def test_a_wrong_group_is_refused_before_any_file_is_read(small_corpus):

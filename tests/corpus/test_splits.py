@@ -99,8 +99,22 @@ def test_a_video_joins_its_group_where_that_was_put(make_video):
 
 def test_a_given_split_that_tears_a_group_is_refused(make_video):
     videos = [make_video(s, label="a", group="cam07", split=s) for s in ("train", "test")]
-    with pytest.raises(UserError, match="several sides of the split: cam07"):
+    with pytest.raises(UserError, match="sides of the split: group 'cam07': 1 train, 1 test; give"):
         assign(videos, SplitConfig())
+
+
+def test_a_leak_names_five_groups_with_their_counts_and_counts_the_rest(make_video):
+    videos = [
+        make_video(f"{g}-{i}", group=f"cam{g}", split=split)
+        for g in range(8)
+        for i, split in enumerate(("test", "train", "train", "val"))
+    ]
+    with pytest.raises(UserError) as error:
+        check_no_leak(videos)
+    named = "; ".join(f"group 'cam{g}': 2 train, 1 val, 1 test" for g in range(5))
+    assert str(error.value).startswith(
+        f"groups on several sides of the split: {named}; and 3 more; give all videos"
+    )
 
 
 def test_a_given_split_of_another_name_is_refused(make_video):

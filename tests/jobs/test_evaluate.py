@@ -224,7 +224,7 @@ def test_a_source_on_both_sides_of_the_split_is_refused(trained, extracted: Path
     position = rows.schema.get_field_index("group")
     one_source = pc.if_else(True, "camera 1", rows["group"])
     manifest.replace(rows.set_column(position, rows.schema.field(position), one_source))
-    with pytest.raises(UserError, match="groups on several sides of the split: camera 1"):
+    with pytest.raises(UserError, match="groups on several sides of the split: group 'camera 1'"):
         evaluate(EvaluateConfig(data=str(extracted), run=trained.run_id))
 
 

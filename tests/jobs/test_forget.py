@@ -110,7 +110,7 @@ def test_reports_lose_its_pictures_here_and_in_mlflow(videos, tmp_path, workspac
     found = forget(ForgetConfig("walk/0.mp4", data=str(data)))
 
     (after,) = earlier(data, most=None)
-    assert after.pictured == []
+    assert after.pictured == ()
     assert after.clips == night.clips, "its numbers stay"
     (page,) = (data / "nights").glob("*.html")
     for text in (page.read_text(), run.read_bytes("report.html").decode()):

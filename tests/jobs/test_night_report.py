@@ -81,7 +81,7 @@ def test_an_empty_night_says_so_and_keeps_what_is_known(config, data, workspace,
     assert "nothing new" in capsys.readouterr().out
     night = earlier(data, most=9)[-1]
     assert night.outcome == "nothing new"
-    assert night.failures == [], "it failed another night"
+    assert night.failures == (), "it failed another night"
     assert sum(night.quarantine.values()) == 1, "and is held still"
     assert len(runs_of(workspace, "extract")) == 1
 

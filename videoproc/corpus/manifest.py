@@ -12,8 +12,15 @@ import pyarrow as pa
 
 from videoproc import schema
 from videoproc.corpus.examine import Finding
-from videoproc.corpus.layouts import Entry
-from videoproc.corpus.splits import SplitConfig, assign, group_of
+from videoproc.corpus.layouts import SPLITS, Entry
+from videoproc.corpus.splits import (
+    SplitConfig,
+    assign,
+    assign_val,
+    check_no_leak,
+    group_of,
+    lacks_val,
+)
 from videoproc.corpus.survey import Seen, survey
 from videoproc.types import Row, UserError, Video
 
@@ -69,7 +76,8 @@ class Changes:
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """duplicates: (kept uri, dropped uri) of files that are the same to the byte. files: what each
-    file was found to be. num_read: files that had to be read for it. forgotten: files left out."""
+    file was found to be. num_read: files that had to be read for it. forgotten: files left out.
+    val_from_train: videos that the corpus gives to train, and that were dealt to val."""
 
     videos: list[Video]
     duplicates: list[tuple[str, str]]
@@ -77,6 +85,7 @@ class Manifest:
     changes: Changes
     num_read: int
     forgotten: int
+    val_from_train: int
 
     @property
     def failed(self) -> list[Video]:
@@ -98,14 +107,18 @@ def build(
     A bad file costs itself only: its row has an `error`. Files that are the same to the byte make
     one row, that of the first uri; where their labels differ, nobody knows which is right, and
     the row has an error that names them. A file that is listed several times has all the labels.
-    A column `split` of the list is taken as given.
+    A split that the corpus gives is kept, with two exceptions: where it gives train to some and val
+    to none, val is dealt from the groups of train; and of a video that is listed on several sides,
+    only the one in test counts, else the one in val.
     on_progress: called with the files read and the number to read.
     Errors: UserError where groups or splits cannot be made (see `group_of` and `assign`).
     """
     known = known or Known()
-    entries = sorted(entries, key=lambda entry: (entry.uri, entry.labels))
+    entries = sorted(entries, key=lambda entry: (_rank(entry), entry.uri, entry.labels))
     # Before any file is read: a wrong expression must not cost an hour of reading.
-    groups = [None if split.group is None else group_of(entry, split.group) for entry in entries]
+    groups = [
+        entry.group if split.group is None else group_of(entry, split.group) for entry in entries
+    ]
     files, num_read = survey(
         [entry.uri for entry in entries],
         known=known.files,
@@ -119,7 +132,7 @@ def build(
     forgotten = [digest for digest in same_bytes if digest in known.forgotten]
     num_forgotten = sum(len(same_bytes.pop(digest)) for digest in forgotten)
     merged = [_merge(same) for same in same_bytes.values()]
-    videos = assign(_with_kept_splits(merged, known), split)
+    videos = _assign(merged, known, split)
     duplicates = [
         (uris[0], other)
         for same in same_bytes.values()
@@ -133,6 +146,10 @@ def build(
         changes=compare(known.videos, videos),
         num_read=num_read,
         forgotten=num_forgotten,
+        val_from_train=sum(
+            (listed.split, video.split) == ("train", "val")
+            for listed, video in zip(merged, videos, strict=True)
+        ),
     )
 
 
@@ -172,6 +189,27 @@ def _held_true(video: Video) -> tuple[object, ...]:
     return (video.labels, video.group, video.split, video.error)
 
 
+def _rank(entry: Entry) -> int:
+    """Test first: what is kept of a video on several sides must not train."""
+    return -SPLITS.index(entry.split) if entry.split else 1
+
+
+def _assign(listed: Sequence[Video], known: Known, config: SplitConfig) -> list[Video]:
+    """The videos with their splits: the given ones, those of earlier nights, and new ones."""
+    if not lacks_val(listed, config):
+        return assign(_with_kept_splits(listed, known), config)
+    check_no_leak(listed)
+    free = [replace(video, split=None) for video in listed if video.split == "train"]
+    before = [video for video in known.videos if video.split in ("train", "val")]
+    dealt = assign_val(_with_kept_splits(free, replace(known, videos=before)), config)
+    # Too few unlabelled videos are dealt nowhere: they stay in train.
+    split_of = {video.video_id: video.split for video in dealt if video.split is not None}
+    return assign(
+        [replace(v, split=split_of.get(v.video_id, v.split)) for v in listed],
+        config,
+    )
+
+
 def _with_kept_splits(videos: Sequence[Video], known: Known) -> list[Video]:
     """Videos, and the others of their group, stay on the side where they have been."""
     if not known.keep_splits:
@@ -199,7 +237,7 @@ def _video(entry: Entry, group: str | None, finding: Finding) -> Video:
         size_bytes=finding.size_bytes,
         labels=entry.labels,
         group=group,
-        split=entry.columns.get("split") or None,
+        split=entry.split,
         error=finding.error,
         **header,
     )

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
 
-from videoproc.corpus.layouts import Entry
+from videoproc.corpus.layouts import SPLITS, Entry
 from videoproc.types import UserError, Video
 
-SPLITS = ("train", "val", "test")
-
+SHOWN_GROUPS = 5
 SWAP_CANDIDATES = 128
 """Units of each side that one round of exchanges looks at; all pairs of 10,000 are too many."""
 
@@ -29,8 +28,9 @@ SWAP_CANDIDATES = 128
 class SplitConfig:
     """Shares of the videos, and what keeps them together.
 
-    group: a column of the CSV, or a regular expression with one parenthesised group that is
-    searched in the uri, such as "(cam[0-9]+)_"; None lets each video stand alone.
+    group: a column of the list, or a regular expression with one parenthesised group that is
+    searched in the uri, such as "(cam[0-9]+)_"; None takes the groups that the layout knows, and
+    lets each video stand alone where it knows none.
     """
 
     train: float = 0.7
@@ -106,17 +106,43 @@ def _assign_unlabelled(videos: Sequence[Video], config: SplitConfig) -> list[Vid
     return [replace(video, split=split_of.get(video.video_id)) for video in videos]
 
 
+def lacks_val(videos: Sequence[Video], config: SplitConfig) -> bool:
+    """Whether a corpus gives every video that can be dealt a split, to some `train` and to none
+    `val`, though `config` wants one: as UCF101 and most published splits do."""
+    readable = [video for video in videos if video.error is None]
+    given = {video.split for video in [v for v in readable if v.labels] or readable}
+    return config.val > 0 and "train" in given and not given & {None, "val"}
+
+
+def assign_val(videos: Sequence[Video], config: SplitConfig) -> list[Video]:
+    """The videos of a given training side, dealt into train and val in the config's proportion."""
+    both = config.train + config.val
+    shares = replace(config, train=config.train / both, val=config.val / both, test=0.0)
+    return assign(videos, shares)
+
+
 def check_no_leak(videos: Sequence[Video]) -> None:
-    """UserError, naming the groups, if any group has videos in several splits."""
-    splits_of = defaultdict(set)
+    """UserError if any group has videos in several splits; it names the groups, and how many
+    videos each has on each side."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for video in videos:
         if video.group is not None and video.split is not None:
-            splits_of[video.group].add(video.split)
-    if torn := sorted(group for group, splits in splits_of.items() if len(splits) > 1):
-        raise UserError(
-            f"groups on several sides of the split: {', '.join(torn)}; "
-            "give all videos of a group the same split, or none"
-        )
+            counts[video.group][video.split] += 1
+    torn = [group for group in sorted(counts) if len(counts[group]) > 1]
+    if not torn:
+        return
+    named = [f"group {group!r}: {_sides(counts[group])}" for group in torn[:SHOWN_GROUPS]]
+    if more := len(torn) - len(named):
+        named.append(f"and {more} more")
+    raise UserError(
+        f"groups on several sides of the split: {'; '.join(named)}; "
+        "give all videos of a group the same split, or none"
+    )
+
+
+def _sides(counts: Counter[str]) -> str:
+    order = (*SPLITS, *sorted(set(counts) - set(SPLITS)))
+    return ", ".join(f"{counts[split]} {split}" for split in order if counts[split])
 
 
 def _is_usable(video: Video) -> bool:

@@ -86,8 +86,9 @@ class Night:
     def from_json(cls, text: str) -> Night:
         """A record of this or an older form: what it does not know has its default."""
         values = _known(cls, json.loads(text))
-        values["failures"] = [Failure(**_known(Failure, x)) for x in values.get("failures", ())]
-        values["models"] = [ModelResult(**_known(ModelResult, x)) for x in values.get("models", ())]
+        values["pictured"] = tuple(values.get("pictured", ()))
+        for name, kind in (("failures", Failure), ("models", ModelResult)):
+            values[name] = tuple(kind(**_known(kind, one)) for one in values.get(name, ()))
         return cls(**values)
 
 

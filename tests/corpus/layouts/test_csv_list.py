@@ -49,8 +49,11 @@ def test_a_listed_file_need_not_exist(tmp_path):
         ("name,label\na.mp4,up\n", "none of which is file, uri, path"),
         ("", "none of which is file, uri, path"),
         ("file,label\n", "lists no video"),
-        ("file,label\na.mp4,up,extra\n", "row 2 .* more cells than the header"),
-        ("file,label\na.mp4,up\n ,down\n", "row 3 .* nothing under 'file'"),
+        (
+            "file,label\na.mp4,up,extra\n",
+            r"line 2 of .* more cells than the header \(\['extra'\]\); quote",
+        ),
+        ("file,label\na.mp4,up\n ,down\n", "line 3 of .* nothing under 'file'; give a path"),
     ],
 )
 def test_a_bad_list_is_refused_with_its_reason(tmp_path, text, message):
@@ -58,9 +61,34 @@ def test_a_bad_list_is_refused_with_its_reason(tmp_path, text, message):
         list_videos(write(tmp_path, text))
 
 
+def test_several_labels_are_divided_by_semicolons(tmp_path):
+    source = write(tmp_path, "file,labels\na.mp4,up; loud\nb.mp4,\nc.mp4,down;\n")
+    assert [entry.labels for entry in list_videos(source)] == [("loud", "up"), (), ("down",)]
+
+
+def test_a_semicolon_in_a_single_label_is_part_of_it(tmp_path):
+    assert list_videos(write(tmp_path, "file,label\na.mp4,up;down\n"))[0].label == "up;down"
+
+
+def test_a_given_split_is_kept_and_an_empty_one_is_none(tmp_path):
+    source = write(tmp_path, "file,split\na.mp4,test\nb.mp4,\n")
+    assert [entry.split for entry in list_videos(source)] == ["test", None]
+
+
+def test_errors_name_the_line_as_an_editor_counts_it(tmp_path):
+    source = write(tmp_path, 'file,note,split\na.mp4,"two\nlines",test\n\nb.mp4,,dev\n')
+    with pytest.raises(UserError, match=r"line 5 of .*videos.csv' has the split 'dev'; give train"):
+        list_videos(source)
+
+
+def test_a_quote_that_is_never_closed_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"line 3 of .* is no CSV: unexpected end of data; mend"):
+        list_videos(write(tmp_path, 'file,note\na.mp4,\n"b.mp4,\n'))
+
+
 def test_a_video_is_not_a_list(tmp_path):
-    (tmp_path / "a.mp4").write_bytes(bytes(range(256)))
-    with pytest.raises(UserError, match="not a CSV in UTF-8"):
+    (tmp_path / "a.mp4").write_bytes(b"\x00\x1cftyp\x9c\n")
+    with pytest.raises(UserError, match=r"line 1 of .*a.mp4' is not UTF-8 \(byte 0x9c\)"):
         list_videos(tmp_path / "a.mp4")
 
 
