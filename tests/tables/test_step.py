@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from videoproc.tables import FrameFormat, step
+from videoproc.tables import FrameFormat, step, write_shard
+from videoproc.types import UserError
 
 STATUS = {"uri": "v.mp4", "stage": "", "error_class": "", "message": ""}
 FAILED = {"uri": "v.mp4", "stage": "decode", "error_class": "Crash", "message": "SIGSEGV"}
@@ -90,3 +91,46 @@ def test_stored_clips_come_back_as_decoding_would_have_made_them(
     read = step.read_stored_clips()
     found = [row for place in step.stored_rows(dataset.clips, wanted) for row in read(place)]
     assert found == [between_steps(row) | STATUS | {"uri": ""} for row in rows]
+
+
+JPEG = FrameFormat(encoding="jpeg")
+
+
+def test_frames_become_jpeg_on_their_way_into_the_table(clip_rows, made):
+    rows = clip_rows(3)
+    stored = step.select_clips("recipe", frame_format=JPEG)(pa.Table.from_pylist(made(rows)))
+    for row, written in zip(rows, stored.to_pylist(), strict=True):
+        assert written.pop("encoding") == "jpeg"
+        assert all(content.startswith(b"\xff\xd8") for content in written.pop("frames"))
+        assert written.items() <= row.items()
+
+
+def test_a_table_of_both_encodings_reads_as_what_was_stored(dataset, clip_rows, made):
+    rows = made(clip_rows(4, side=16))
+    for part, frame_format in ((rows[:2], FrameFormat(encoding="raw")), (rows[2:], JPEG)):
+        stored = step.select_clips("recipe", frame_format=frame_format)(pa.Table.from_pylist(part))
+        dataset.clips.append([write_shard(dataset.clips.folder, stored, key=dataset.clips.key)])
+    read, jpeg = step.read_stored_clips(), step.as_stored(frame_format=JPEG)
+    places = step.stored_rows(dataset.clips, [row["clip_id"] for row in rows])
+    found = {row["clip_id"]: row["frames"] for place in places for row in read(place)}
+    expected = rows[:2] + [back for row in rows[2:] for back in jpeg(row)]
+    assert found == {row["clip_id"]: row["frames"] for row in expected}
+    assert all(found[row["clip_id"]] != row["frames"] for row in rows[2:])
+
+
+def test_a_failed_row_and_raw_frames_pass_as_they_are(clip_rows, made):
+    (bad,) = made(clip_rows(1), FAILED, frames=b"", shape=[])
+    (good,) = made(clip_rows(1))
+    assert list(step.as_stored(frame_format=JPEG)(bad)) == [bad]
+    assert list(step.as_stored(frame_format=FrameFormat(encoding="raw"))(good)) == [good]
+
+
+def test_a_damaged_clip_of_the_table_is_named(dataset, clip_rows):
+    row, whole = clip_rows(2)
+    damaged = row | {"encoding": "jpeg", "frames": [b"\xff\xd8\xff", *row["frames"][1:]]}
+    dataset.clips.append_rows([damaged, whole])
+    bad, good = step.stored_rows(dataset.clips, [row["clip_id"], whole["clip_id"]])
+    read = step.read_stored_clips()
+    with pytest.raises(UserError, match=f"clip {row['clip_id']} .*frame 0 of 2"):
+        next(read(bad))
+    assert next(read(good))["clip_id"] == whole["clip_id"]
