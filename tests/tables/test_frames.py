@@ -66,7 +66,7 @@ def test_frames_in_any_memory_order_are_encoded_alike():
 def test_a_jpeg_frame_is_a_file_that_pillow_reads_alike():
     row = row_of(picture(), JPEG)
     found = [np.asarray(Image.open(io.BytesIO(content))) for content in row["frames"]]
-    assert psnr(np.stack(found), decode_frames(row)) > 45  # decoders round differently
+    assert np.abs(np.stack(found).astype(int) - decode_frames(row)).max() <= 2  # of rounding
 
 
 def test_a_lower_quality_takes_fewer_bytes_and_all_take_fewer_than_raw():
@@ -89,14 +89,14 @@ def test_a_frame_of_another_size_names_its_clip_and_frame(frame_format):
     for height in (47, 49):
         other = picture(height=height)
         row["frames"][2] = row_of(other, frame_format)["frames"][0]
-        with pytest.raises(UserError, match="clip c1 .*frame 2 of 3"):
+        with pytest.raises(UserError, match=r"clip c1 .*frame 2 of 3"):
             decode_frames(row)
 
 
 def test_a_missing_frame_names_its_clip():
     row = row_of(picture(), RAW)
     del row["frames"][0]
-    with pytest.raises(UserError, match="clip c1 .*2 frames are there, not 3"):
+    with pytest.raises(UserError, match=r"clip c1 .*2 frames are there, not 3"):
         decode_frames(row)
 
 

@@ -18,7 +18,11 @@ MEASURED = {"features": ["colour"], "feature_ids": ["f"], "vectors": [[0.5, 1.0]
 def sink(dataset):
     return step.write_shards(
         outputs=[
-            step.output("clips", dataset.clips, step.select_clips("recipe", frame_format=FrameFormat(encoding="raw"))),
+            step.output(
+                "clips",
+                dataset.clips,
+                step.select_clips("recipe", frame_format=FrameFormat(encoding="raw")),
+            ),
             step.output("features", dataset.features, step.select_features),
         ]
     )
@@ -82,9 +86,7 @@ def test_a_sink_accounts_for_its_own_time(sink, clip_rows, made):
     assert seconds["write"] > 0
 
 
-def test_stored_clips_come_back_as_decoding_would_have_made_them(
-    dataset, clip_rows, between_steps
-):
+def test_stored_clips_come_back_as_decoding_would_have_made_them(dataset, clip_rows, between_steps):
     rows = clip_rows(3)
     dataset.clips.append_rows(rows)
     wanted = [row["clip_id"] for row in rows]

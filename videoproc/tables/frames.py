@@ -81,15 +81,17 @@ def decode_frames(row: Row) -> np.ndarray:
     frames = np.empty(row["shape"], row["dtype"])
     if len(row["frames"]) != len(frames):
         raise _damaged(row, f"{len(row['frames'])} frames are there, not {len(frames)}")
-    for position, (frame_hwc, content) in enumerate(zip(frames, row["frames"], strict=True)):
+    decode = _decode_jpeg if row["encoding"] == JPEG else _decode_raw
+    for position, content in enumerate(row["frames"]):
         try:
-            if row["encoding"] == JPEG:
-                _decode_jpeg(content, frame_hwc)
-            else:
-                frame_hwc[...] = np.frombuffer(content, frame_hwc.dtype).reshape(frame_hwc.shape)
+            decode(content, frames[position])
         except ValueError as error:
             raise _damaged(row, f"frame {position} of {len(frames)}: {error}") from error
     return frames
+
+
+def _decode_raw(content: bytes, into_hwc: np.ndarray) -> None:
+    into_hwc[...] = np.frombuffer(content, into_hwc.dtype).reshape(into_hwc.shape)
 
 
 def _decode_jpeg(content: bytes, into_hwc: np.ndarray) -> None:

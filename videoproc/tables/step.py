@@ -111,9 +111,7 @@ def _written(good: pa.Table, outputs: Sequence[Output]) -> Iterator[Row]:
             }
 
 
-def select_clips(
-    recipe_id: str, *, frame_format: FrameFormat
-) -> Callable[[pa.Table], pa.Table]:
+def select_clips(recipe_id: str, *, frame_format: FrameFormat) -> Callable[[pa.Table], pa.Table]:
     """The rows of the clips table in a batch, their frames encoded."""
 
     def select(good: pa.Table) -> pa.Table:
