@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -75,3 +76,9 @@ def test_a_recipe_survives_json():
         frames=FrameFormat(encoding="jpeg", quality=70),
     )
     assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_a_recipe_of_before_there_were_frame_formats_is_of_raw_frames():
+    values = json.loads(RECIPE.to_json())
+    del values["frames"]
+    assert Recipe.from_json(json.dumps(values)).frames == FrameFormat(encoding="raw")

@@ -79,5 +79,6 @@ class Recipe:
             sampling=Sampling(**values["sampling"]),
             size=Size(**values["size"]),
             augmentation=Augmentation(**values["augmentation"]),
-            frames=FrameFormat(**values["frames"]),
+            # Checkpoints of before there was a choice are of raw frames.
+            frames=FrameFormat(**values.get("frames", {"encoding": "raw"})),
         )
