@@ -141,7 +141,7 @@ def main() -> None:
         "clips": len(groups),
         "sources": len(set(groups)),
         "readers": READERS,
-        "rule": __doc__.partition("The rule, ")[2].strip() if __doc__ else "",
+        "rule": {"max_ratio_to_raw": MAX_RATIOS, "max_accuracy_loss": MAX_LOSS},
         "chosen": chosen(formats),
         "formats": formats,
         "rounds": {name: of.values for name, of in stored.items()},
