@@ -23,6 +23,16 @@ from videoproc.types import UserError
 # "/??*" is every name in the root; "/*" would match the root itself, and nothing would be sent.
 NOT_UPLOADED = ["/??*", "!/pipelines", "!/pipelines/**", "!/videoproc", "!/videoproc/**"]
 
+PASSED_ON = (
+    "MLFLOW_TRACKING_URI",
+    "VIDEOPROC_ARTIFACTS",
+    "AWS_ENDPOINT_URL",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+)
+"""Where things are. Keys are not passed on: whoever sees a job sees its environment, so a cluster
+has credentials of its own, by its role or from the environment that it was started in."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -94,8 +104,7 @@ def submission(
         "VIDEOPROC_BASE_DIR": str(base_dir),
         version.SUBMITTED: version.code_version(),
     }
-    if uri := environ.get("MLFLOW_TRACKING_URI"):
-        env_vars["MLFLOW_TRACKING_URI"] = uri
+    env_vars |= {name: environ[name] for name in PASSED_ON if environ.get(name)}
     return Submission(
         entrypoint=shlex.join([*command, *flags]),
         runtime_env={

@@ -5,11 +5,13 @@ Exit code 0: done. 1: the job failed (a bug keeps its traceback). 2: wrong input
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +32,26 @@ class JobError(RuntimeError):
     """The job ran and did not reach its end: the message says why, in one line."""
 
 
+class OverBudgetError(JobError):
+    """More videos have failed than may. done: what the job did all the same."""
+
+    def __init__(self, message: str, done: Any) -> None:
+        super().__init__(message)
+        self.done = done
+
+
+REFUSALS = {
+    errno.ENOSPC: "no space left|disk is full",
+    errno.EDQUOT: "quota exceeded",
+    errno.EROFS: "read-only file ?system|readonly database",
+    errno.EACCES: "permission denied",
+    errno.EIO: "input/output error",
+    errno.EMFILE: "too many open files",
+}
+"""What a disk or a system refuses, by errno and by what libraries make of it. Nobody's bug, and no
+traceback mends it."""
+
+
 def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
     """Run `job` with the config that the command line and `--config` files give."""
     try:
@@ -38,6 +60,36 @@ def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
         sys.exit(_say(error, 2))
     except JobError as error:
         sys.exit(_say(error, 1))
+    except Exception as error:
+        if (refused := refusal(error)) is None:
+            raise
+        sys.exit(_say(refused, 1))
+
+
+def refusal(error: BaseException) -> JobError | None:
+    """What a full or read-only disk means for the user, also where it was met in a worker, or by a
+    library that has words of its own; None for any other error."""
+    for cause in _causes(error):
+        number = getattr(cause, "errno", None)
+        for known, said in REFUSALS.items():
+            if number == known or (number is None and re.search(said, str(cause), re.IGNORECASE)):
+                place = getattr(cause, "filename", None)
+                at = f" at {str(place)!r}" if place else ""
+                return JobError(
+                    f"the system refuses: {os.strerror(known)}{at}; what was committed before is "
+                    "whole: mend that and run the job again, which goes on where it stopped"
+                )
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, then what it came from; Ray keeps that in `cause`."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        cause = getattr(error, "cause", None)
+        error = cause if isinstance(cause, BaseException) else error.__cause__ or error.__context__
 
 
 def parse(config_class: type[Config], arguments: list[str], *, doc: str = "") -> Config:
@@ -80,7 +132,7 @@ def _instance(
         values.pop("config", None)
         return config_class(**values)
     except (jsonargparse.ArgumentError, ValueError) as error:
-        raise UserError(_one_line(error)) from error
+        raise UserError(in_one_line(error)) from error
 
 
 def absolute(place: Path | str) -> Anywhere:
@@ -111,12 +163,25 @@ def workspace() -> Path:
     return local(os.environ.get("VIDEOPROC_WORKSPACE", "workspace"), setting="VIDEOPROC_WORKSPACE")
 
 
+def check_share(value: float, *, setting: str) -> None:
+    """ValueError where a setting that is a share is none."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{setting} is {value}: use a share from 0 to 1")
+
+
 def check_budget(
-    reasons: Counter[str], total: int, *, max_share: float, max_count: int | None, where: str
+    reasons: Counter[str],
+    total: int,
+    *,
+    max_share: float,
+    max_count: int | None,
+    where: str,
+    done: Any = None,
 ) -> None:
-    """JobError, with the reasons counted, where more videos have failed than may.
+    """OverBudgetError, with the reasons counted, where more videos have failed than may.
 
     reasons: failed videos by class of error, of `total` videos. where: what holds the details.
+    done: what goes with the error.
     """
     failed = reasons.total()
     if max_count is not None and failed > max_count:
@@ -126,15 +191,18 @@ def check_budget(
     else:
         return
     counted = ", ".join(f"{count} x {name}" for name, count in reasons.most_common())
-    raise JobError(
-        f"{failed} of {total} videos have failed, more than {limit}: {counted} (details in {where})"
+    raise OverBudgetError(
+        f"{failed} of {total} videos have failed, more than {limit}: {counted} "
+        f"(details in {where})",
+        done,
     )
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+def in_one_line(error: BaseException) -> str:
+    """An error's message without its line breaks, or its class where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _say(error: BaseException, code: int) -> int:
-    print(f"error: {_one_line(error)}", file=sys.stderr, flush=True)
+    print(f"error: {in_one_line(error)}", file=sys.stderr, flush=True)
     return code

@@ -17,7 +17,7 @@ from videoproc.corpus.splits import check_no_leak
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.evaluate import interval, members, score
-from videoproc.learning.samples import Sample, find_samples
+from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
 from videoproc.learning.scored import ABOUT, Scored, select, to_table
 from videoproc.learning.world import World
 from videoproc.report.breakdown import breakdown
@@ -29,6 +29,7 @@ from videoproc.types import Row, UserError, Video
 
 EVALUATION_VERSION = 2  # raised when an evaluation logs other things or numbers than before
 SCORES = "scores.parquet"
+CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 WORST = 12  # mistakes that are kept by name
 
 
@@ -89,11 +90,14 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
                 "table_version.clips": dataset.clips.version,
             }
         )
+        run.log_json({config.split: videos_and_groups(samples)}, runlog.MEASURED_ON)
+        used = used_clips(dataset, samples, context=CONTEXTS[config.split])
         named = {f"{config.split}/{name}": value for name, value in metrics.items()}
         # On the trained run too, so that runs compare by them; another dataset's stay apart.
         same_data = trained.tags.get("data") == str(dataset.folder)
         for target in (run, trained) if same_data else (run,):
             target.log_metrics(named)
+            target.log_dataset(**used)
             _log(target, artifacts, config.split)
         if same_data:
             trained.set_tags({_key_tag(config.split): samples_key(samples)})

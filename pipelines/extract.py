@@ -62,10 +62,7 @@ class ExtractConfig:
     inline: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_failed_share <= 1:
-            raise ValueError(
-                f"max_failed_share is {self.max_failed_share}: use a share from 0 to 1"
-            )
+        cli.check_share(self.max_failed_share, setting="max_failed_share")
         if not self.commit_every_s >= 0:
             raise ValueError(f"commit_every_s is {self.commit_every_s}: use seconds, 0 or more")
 
@@ -75,17 +72,19 @@ class Extracted:
     """What a run of extract did.
 
     clips_measured: clips that were in and lacked a feature. rows_deleted: by table, of videos that
-    are gone. failures: what went into quarantine. seconds: worker time by step. idle_s: time that
-    cores waited while there was work.
+    are gone. failures: what went into quarantine. seconds: worker time by step. busy_s: wall time
+    for which there was work for the cores, idle_s: core time that they waited in it.
     """
 
     videos_decoded: int
+    hours_decoded: float
     clips_measured: int
     rows_deleted: Mapping[str, int]
     clips: int
     vectors: int
     failures: Sequence[Row]
     seconds: Mapping[str, float]
+    busy_s: float
     idle_s: float
     cores: int
     elapsed_s: float
@@ -131,12 +130,14 @@ def extract(config: ExtractConfig) -> Extracted:
         _tidy(dataset, videos, recipe)
         done = Extracted(
             videos_decoded=len(work.videos),
+            hours_decoded=sum(video.duration_s or 0.0 for video in work.videos) / 3600,
             clips_measured=len(work.measure),
             rows_deleted=deleted,
             clips=intake.committed["clips"],
             vectors=intake.committed["features"],
             failures=intake.failed_rows,
             seconds=dict(intake.seconds),
+            busy_s=busy_s,
             idle_s=max(0.0, cores * busy_s - sum(intake.seconds.values())),
             cores=cores,
             elapsed_s=time.monotonic() - started,
@@ -146,14 +147,15 @@ def extract(config: ExtractConfig) -> Extracted:
         )
         run.log_metrics(_metrics(done))
         _say_summary(work, intake, done)
-    unreadable = Counter(str(v.error).partition(":")[0] for v in videos if v.error is not None)
-    cli.check_budget(
-        unreadable + intake.failures + work.held,
-        len(videos),
-        max_share=config.max_failed_share,
-        max_count=config.max_failed,
-        where=str(dataset.quarantine.folder),
-    )
+        unreadable = Counter(str(v.error).partition(":")[0] for v in videos if v.error is not None)
+        cli.check_budget(
+            unreadable + intake.failures + work.held,
+            len(videos),
+            max_share=config.max_failed_share,
+            max_count=config.max_failed,
+            where=str(dataset.quarantine.folder),
+            done=done,
+        )
     return done
 
 

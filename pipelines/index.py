@@ -51,10 +51,7 @@ class IndexConfig:
     def __post_init__(self) -> None:
         if self.processes is not None and self.processes < 1:
             raise ValueError(f"processes is {self.processes}: use 1 or more, or null")
-        if not 0 <= self.max_vanished_share <= 1:
-            raise ValueError(
-                f"max_vanished_share is {self.max_vanished_share}: use a share from 0 to 1"
-            )
+        cli.check_share(self.max_vanished_share, setting="max_vanished_share")
 
 
 def index(config: IndexConfig) -> Manifest:

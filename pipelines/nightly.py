@@ -6,11 +6,12 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines import cli
 from pipelines.extract import ExtractConfig, extract
 from pipelines.index import IndexConfig, index
+from pipelines.night_report import Diary, test_metrics, write_report
 from pipelines.synthesize import SynthesizeConfig
 from pipelines.synthesize import run as synthesize
 from videoproc import runlog, schema
@@ -20,16 +21,12 @@ from videoproc.corpus.synthetic import SyntheticConfig
 from videoproc.features import select_features
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
 from videoproc.media import DECODE_VERSION, Limits, Sampling, Size
+from videoproc.report.night import DONE as OUTCOME_DONE
+from videoproc.report.night import FAILED, NOTHING_NEW
 from videoproc.report.progress import say
 from videoproc.report.table import side_by_side
 from videoproc.tables import Dataset, lease
 from videoproc.tables.lease import HeldError
-
-if TYPE_CHECKING:
-    from pipelines.train import TrainConfig
-
-# What learns is imported where it is used: an empty night needs neither torch nor Ray, and seconds
-# of importing less.
 
 DONE = "night.json"
 """In the dataset: the key of the last night that ended well."""
@@ -58,6 +55,8 @@ class NightlyConfig:
         model_settings: settings, by architecture, that differ from its defaults.
         loop: how the models are trained.
         workers: processes that train together.
+        checkpoints: the folder of checkpoints, here or in an object store; by default
+            WORKSPACE/runs.
         wait_s: how long to wait where another night works on this dataset, before giving up.
     """
 
@@ -79,6 +78,7 @@ class NightlyConfig:
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     loop: LoopConfig = field(default_factory=LoopConfig)
     workers: int = 1
+    checkpoints: str | None = None
     wait_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -93,15 +93,6 @@ class NightlyConfig:
         # Each job checks its own part: better now than after hours of decoding.
         self.index_config()
         select_features(self.extract_config().features)
-
-    def check_learning(self) -> None:
-        """Errors in what is to be learned, before anything is decoded; imports torch."""
-        from videoproc.models import model_config
-        from videoproc.tasks import select_task
-
-        select_task(self.task)
-        for model in self.models:
-            model_config(model, self.train_config(model).model_settings)
 
     def index_config(self) -> IndexConfig:
         return IndexConfig(
@@ -122,18 +113,6 @@ class NightlyConfig:
             limits=self.limits,
             max_failed_share=self.max_failed_share,
             max_failed=self.max_failed,
-        )
-
-    def train_config(self, model: str) -> TrainConfig:
-        from pipelines.train import TrainConfig
-
-        return TrainConfig(
-            data=self.data,
-            model=model,
-            task=self.task,
-            model_settings=self.model_settings.get(model, {}),
-            loop=self.loop,
-            workers=self.workers,
         )
 
 
@@ -159,23 +138,67 @@ def nightly(config: NightlyConfig) -> None:
 
 
 def _night(config: NightlyConfig, dataset: Dataset) -> None:
-    started = time.monotonic()
+    diary = Diary.begin(dataset)
     with (
         runlog.job_run(
             "nightly", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
         ) as run,
         runlog.night(run),
     ):
-        index(config.index_config())
-        if dataset.read_text(DONE) == _key(config, dataset):
-            say("nightly", f"nothing new: done in {time.monotonic() - started:.0f} s")
-            return
-        config.check_learning()
-        tested = _work(config)
+        try:
+            outcome = _work(config, diary)
+        except BaseException as error:
+            _report_failure(diary, run, error)
+            raise
+        report = write_report(diary, run, outcome=outcome)
         dataset.write_text(DONE, _key(config, dataset))
-    say("nightly", f"done in {time.monotonic() - started:.0f} s")
-    if tested:
-        _say_comparison(tested)
+    elapsed_s = time.monotonic() - diary.began_s
+    if outcome == NOTHING_NEW:
+        say("nightly", f"nothing new: done in {elapsed_s:.1f} s")
+    else:
+        say("nightly", f"done in {elapsed_s:.0f} s")
+    say("nightly", f"report: {report}")
+    if diary.models:
+        _say_comparison(diary.models)
+
+
+def _work(config: NightlyConfig, diary: Diary) -> str:
+    """The jobs of the night, one after another; its outcome."""
+    with diary.phase("index"):
+        diary.manifest = index(config.index_config())
+    if diary.dataset.read_text(DONE) == _key(config, diary.dataset):
+        return NOTHING_NEW
+    # Imported here, with torch and Ray: an empty night ends before, and saves the seconds.
+    from pipelines import night_learning
+    from videoproc.runtime import session
+
+    night_learning.check(config)
+    with session.lasting():
+        with diary.phase("extract"):
+            _extract(config, diary)
+        if config.models:
+            night_learning.train_and_evaluate(config, diary)
+            with diary.phase("predict"):
+                night_learning.predict_with_best(config, diary)
+    return OUTCOME_DONE
+
+
+def _extract(config: NightlyConfig, diary: Diary) -> None:
+    try:
+        diary.extracted = extract(config.extract_config())
+    except cli.OverBudgetError as error:
+        diary.extracted = error.done
+        raise
+
+
+def _report_failure(diary: Diary, run: runlog.Run, error: BaseException) -> None:
+    """A night that fails is reported as well; what fails in doing so must not hide why."""
+    reason = cli.in_one_line(error)
+    try:
+        report = write_report(diary, run, outcome=FAILED, error=reason)
+        say("nightly", f"failed; report: {report}")
+    except Exception as another:  # noqa: BLE001
+        say("nightly", f"no report of this failed night: {cli.in_one_line(another)}")
 
 
 def _key(config: NightlyConfig, dataset: Dataset) -> str:
@@ -189,64 +212,9 @@ def _key(config: NightlyConfig, dataset: Dataset) -> str:
     )
 
 
-def _work(config: NightlyConfig) -> dict[str, runlog.Run]:
-    """Everything after index; the runs of the models, by name."""
-    from videoproc.runtime import session
-
-    with session.lasting():
-        extract(config.extract_config())
-        tested = {model: _learn(config, model) for model in config.models}
-        if tested:
-            _predict(config, tested)
-    return tested
-
-
-def _learn(config: NightlyConfig, model: str) -> runlog.Run:
-    """The run that trained `model` on just these clips and settings, now or some night before."""
-    from pipelines.evaluate import EvaluateConfig, evaluate, is_measured
-    from pipelines.train import prepare, train
-
-    wanted = config.train_config(model)
-    workspace, folder = cli.workspace(), cli.absolute(config.data)
-    key = prepare(wanted).training_key
-    tags = {"training_key": key, "job": "train", "data": str(folder)}
-    run = runlog.find_run(data=folder, workspace=workspace, tags=tags)
-    if run is None:
-        run = runlog.open_run(train(wanted), workspace=workspace)
-    else:
-        say("nightly", f"{model}: nothing has changed since run {run.run_id}, not trained again")
-    measured = EvaluateConfig(data=config.data, run=run.run_id)
-    if not is_measured(measured):
-        evaluate(measured)
-    return run
-
-
-def _predict(config: NightlyConfig, tested: Mapping[str, runlog.Run]) -> None:
-    from pipelines.predict import PredictConfig, predict
-    from videoproc.tasks import select_task
-
-    metrics = select_task(config.task).metrics
-    best = _best(tested, metrics.MONITOR, maximise=metrics.MAXIMISE)
-    say("nightly", f"{best} is the best on the validation split and predicts")
-    predict(PredictConfig(data=config.data, run=tested[best].run_id, limits=config.limits))
-
-
-def _best(tested: Mapping[str, runlog.Run], monitor: str, *, maximise: bool) -> str:
-    values = {
-        model: [value for _, value in run.history(f"val/{monitor}")]
-        for model, run in tested.items()
-    }
-    best_of = {model: max(v) if maximise else min(v) for model, v in values.items()}
-    return (max if maximise else min)(best_of, key=best_of.__getitem__)
-
-
 def _say_comparison(tested: Mapping[str, runlog.Run]) -> None:
     columns = {
-        model: {
-            name.removeprefix("test/"): value
-            for name, value in run.metrics.items()
-            if name.startswith("test/")
-        }
+        model: {name: value for name, value in test_metrics(run).items() if "/" not in name}
         for model, run in tested.items()
     }
     print(f"\nOn the test split:\n\n{side_by_side(columns)}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from videoproc.tables import Dataset, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import Work, plan_work
 from videoproc.tasks import select_task
+from videoproc.types import Video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,8 @@ class PredictConfig:
         run: the id of the training run whose best model is applied.
         batch_size: clips that the model takes at once.
         limits: what decoding one video may cost before it is given up.
+        max_failed_share: fail the job when more than this share of the videos cannot be decoded.
+        max_failed: fail the job when more videos than this cannot; by default any number.
         inline: run in this process instead of on Ray, for a debugger.
     """
 
@@ -43,14 +47,27 @@ class PredictConfig:
     run: str
     batch_size: int = 32
     limits: Limits = field(default_factory=Limits)
+    max_failed_share: float = 0.2
+    max_failed: int | None = None
     inline: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}: use 1 or more")
+        cli.check_share(self.max_failed_share, setting="max_failed_share")
 
 
-def predict(config: PredictConfig) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """What a run of predict did; times as in `Extracted`."""
+
+    predictions: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    idle_s: float = 0.0
+    cores: int = 0
+
+
+def predict(config: PredictConfig) -> Predicted:
     """Apply a trained model to a dataset's videos, labelled or not, extracted before or not."""
     started = time.monotonic()
     dataset = Dataset(folder=cli.absolute(config.data))
@@ -58,7 +75,8 @@ def predict(config: PredictConfig) -> None:
     folder = runlog.open_run(config.run, workspace=workspace).checkpoint_folder(workspace)
     card = checkpoint.read_card(folder)
     table = dataset.predictions(task=card.task, columns=select_task(card.task).outputs.COLUMNS)
-    work = _plan(dataset, table, card, config)
+    videos = [v for v in manifest.from_table(dataset.require_manifest()) if v.error is None]
+    work = _plan(videos, dataset, table, card, config)
     if held := work.held.total():
         say("predict", f"{held} videos are in quarantine and left alone")
     if not work.videos and not work.done:
@@ -68,7 +86,7 @@ def predict(config: PredictConfig) -> None:
             if held
             else f"nothing to do: {table.folder} holds every clip's prediction already",
         )
-        return
+        return Predicted()
     intake = Intake(
         tables={"predictions": table},
         dataset=dataset,
@@ -78,27 +96,48 @@ def predict(config: PredictConfig) -> None:
         "predict", data=dataset.folder, workspace=workspace, config=asdict(config)
     ) as run:
         with session.cluster(inline=config.inline):
+            began = time.monotonic()
             _apply(work, dataset, table, card, folder, config, intake)
+            cores = 1 if config.inline else session.num_cpus()
+            busy_s = time.monotonic() - began
+        done = Predicted(
+            predictions=intake.committed["predictions"],
+            seconds=dict(intake.seconds),
+            idle_s=max(0.0, cores * busy_s - sum(intake.seconds.values())),
+            cores=cores,
+        )
         elapsed_s = time.monotonic() - started
+        run.set_tags({f"table_version.predictions/{card.task}": table.version})
         run.log_metrics(
             {
-                "predictions": intake.committed["predictions"],
+                "predictions": done.predictions,
                 "videos_failed": intake.failures.total(),
                 "elapsed_s": elapsed_s,
+                "seconds/idle": done.idle_s,
             }
-            | {f"seconds/{name}": value for name, value in intake.seconds.items()}
+            | {f"seconds/{name}": value for name, value in done.seconds.items()}
         )
-    say(
-        "predict",
-        f"{intake.committed['predictions']} predictions in {elapsed_s:.1f} s in {table.folder}; "
-        f"{intake.failures.total()} videos went into quarantine",
-    )
-    say("predict", f"worker time: {where_time_went(intake.seconds)}")
+        say(
+            "predict",
+            f"{done.predictions} predictions in {elapsed_s:.1f} s in {table.folder}; "
+            f"{intake.failures.total()} videos went into quarantine",
+        )
+        say("predict", f"worker time: {where_time_went(done.seconds)}; idle {done.idle_s:.1f} s")
+        cli.check_budget(
+            intake.failures + work.held,
+            len(videos),
+            max_share=config.max_failed_share,
+            max_count=config.max_failed,
+            where=str(dataset.quarantine.folder),
+            done=done,
+        )
+    return done
 
 
-def _plan(dataset: Dataset, table: Table, card: Card, config: PredictConfig) -> Work:
+def _plan(
+    videos: Sequence[Video], dataset: Dataset, table: Table, card: Card, config: PredictConfig
+) -> Work:
     """Stored clips are read, others decoded; what has a prediction of this run is left out."""
-    videos = [v for v in manifest.from_table(dataset.require_manifest()) if v.error is None]
     recipe, done = card.make_recipe(), table.keys()
     open_videos = [
         video

@@ -11,16 +11,17 @@ import numpy as np
 import torch
 
 from pipelines import cli
-from videoproc import runlog, schema
+from videoproc import runlog, schema, storage
 from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
-from videoproc.learning.samples import Sample, find_samples
+from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
 from videoproc.models import model_config
 from videoproc.report.progress import say
 from videoproc.runtime import session, trainer
 from videoproc.runtime.trainer import Assignment, WorkerConfig
+from videoproc.storage import Anywhere
 from videoproc.tables import Dataset, Recipe
 from videoproc.tasks import Task, select_task
 from videoproc.types import UserError, Video
@@ -41,6 +42,8 @@ class TrainConfig:
         gpu: auto (one GPU a worker where the cluster has enough), true or false.
         max_failures: times that lost workers are restarted from the last checkpoint.
         resume: the id of a run to go on with; its other settings must be the same.
+        checkpoints: the folder of checkpoints, here or in an object store (s3://), one folder a
+            run; every worker must reach it. By default WORKSPACE/runs.
     """
 
     data: str
@@ -53,6 +56,7 @@ class TrainConfig:
     gpu: str = "auto"
     max_failures: int = 2
     resume: str | None = None
+    checkpoints: str | None = None
 
     def __post_init__(self) -> None:
         _ = self.worker_config
@@ -101,17 +105,20 @@ def train(config: TrainConfig) -> str:
     ) as run:
         run.set_tags(_tags(prepared))
         run.log_json(_learned_from(prepared), runlog.LEARNED_FROM)
+        for samples, context in ((prepared.train, "training"), (prepared.val, "validation")):
+            run.log_dataset(**used_clips(prepared.dataset, samples, context=context))
         say(
             "train",
             f"{config.model}: {len(prepared.train)} clips to train, {len(prepared.val)} to "
             f"validate, {config.workers} worker(s), run {run.run_id}",
         )
-        folder = workspace / "runs" / run.run_id
+        folder = _checkpoints(config, workspace) / run.run_id
         if not checkpoint.last_position(folder).finished:
             _fit(config, prepared, run, folder, workspace)
         _log_missed(run, folder)
         best = checkpoint.best(folder)
-        run.log_folder(best, "checkpoint")
+        with storage.local_folder(best) as files:
+            run.log_folder(files, "checkpoint")
         _log_model(run, best, prepared.task)
         say("train", f"{config.model}: done, best checkpoint {best}")
     return run.run_id
@@ -166,6 +173,7 @@ def _decisive(config: TrainConfig) -> TrainConfig:
         cpus_per_worker=None,
         max_failures=0,
         resume=None,
+        checkpoints=None,
     )
 
 
@@ -196,7 +204,11 @@ def _check_same(run: runlog.Run, prepared: Prepared) -> None:
         )
 
 
-def _log_missed(run: runlog.Run, folder: Path) -> None:
+def _checkpoints(config: TrainConfig, workspace: Path) -> Anywhere:
+    return cli.absolute(config.checkpoints) if config.checkpoints else workspace / "runs"
+
+
+def _log_missed(run: runlog.Run, folder: Anywhere) -> None:
     """Metrics that a killed driver had not taken when its workers wrote the checkpoint."""
     known = {step for step, _ in run.history("train/loss")}
     for epoch, metrics in enumerate(checkpoint.last_position(folder).history):
@@ -206,13 +218,7 @@ def _log_missed(run: runlog.Run, folder: Path) -> None:
 
 def _learned_from(prepared: Prepared) -> dict[str, dict[str, list[str]]]:
     """What each split held, so that no evaluation ever measures on it."""
-    return {
-        split: {
-            "videos": sorted({sample.row["video_id"] for sample in samples}),
-            "groups": sorted({s.row["group"] for s in samples if s.row["group"] is not None}),
-        }
-        for split, samples in (("train", prepared.train), ("val", prepared.val))
-    }
+    return {"train": videos_and_groups(prepared.train), "val": videos_and_groups(prepared.val)}
 
 
 def _tags(prepared: Prepared) -> dict[str, Any]:
@@ -229,7 +235,7 @@ def _tags(prepared: Prepared) -> dict[str, Any]:
 
 
 def _fit(
-    config: TrainConfig, prepared: Prepared, run: runlog.Run, folder: Path, workspace: Path
+    config: TrainConfig, prepared: Prepared, run: runlog.Run, folder: Anywhere, workspace: Path
 ) -> None:
     monitor = prepared.task.metrics.MONITOR
 
@@ -258,7 +264,7 @@ def _fit(
         )
 
 
-def _log_model(run: runlog.Run, best: Path, task: Task) -> None:
+def _log_model(run: runlog.Run, best: Anywhere, task: Task) -> None:
     model, card = checkpoint.load(best, device=torch.device("cpu"))
     # Two clips: an example of one would fix the exported batch at one.
     example = np.random.default_rng(0).integers(0, 256, (2, *card.frame_shape), np.uint8)

@@ -40,7 +40,7 @@ def vacuum(config: VacuumConfig) -> int:
     # A store that does not answer ends the job here: nothing is deleted on a guess.
     named = runlog.named_versions(dataset.folder, workspace=cli.workspace())
     verb, total = ("would go" if config.dry_run else "deleted"), 0
-    for name, table in dataset.tables().items():
+    for name, table in (dataset.tables() | {"lease": dataset.lease}).items():
         keep = named.get(name, set())
         gone = table.vacuum(
             keep_versions=keep, min_age_s=config.min_age_hours * 3600, dry_run=config.dry_run

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +18,14 @@ import pytest
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # Before anything imports the stack: nothing of a test reaches a cluster or a store of the user's.
-for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI", "VIDEOPROC_BASE_DIR", "VIDEOPROC_WORKSPACE"):
+for name in (
+    "RAY_ADDRESS",
+    "MLFLOW_TRACKING_URI",
+    "VIDEOPROC_BASE_DIR",
+    "VIDEOPROC_WORKSPACE",
+    "VIDEOPROC_ARTIFACTS",
+    *(name for name in os.environ if name.startswith("AWS_")),
+):
     os.environ.pop(name, None)
 
 
@@ -32,6 +45,45 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VIDEOPROC_WORKSPACE", str(folder))
     monkeypatch.chdir(tmp_path)
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an S3 server on loopback, in a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    endpoint, log = f"http://127.0.0.1:{port}", tmp_path_factory.mktemp("s3") / "log"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output) as server,
+    ):
+        try:
+            for _ in range(300):
+                try:
+                    urllib.request.urlopen(endpoint, timeout=5).close()
+                    break
+                except OSError:
+                    assert server.poll() is None, log.read_text()
+                    time.sleep(0.1)
+            yield endpoint
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty bucket as `s3://name`; credentials and endpoint stand in the environment alone."""
+    import boto3
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}"
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -88,7 +89,7 @@ class RemotePath:
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Nothing to do: a prefix is there as soon as a file is."""
 
-    def open(self, mode: str = "rb", *, encoding: str = "utf-8", newline: str | None = None) -> Any:
+    def open(self, mode: str = "r", *, encoding: str = "utf-8", newline: str | None = None) -> Any:
         """For reading, seekable, in ranges."""
         raw = cast(BinaryIO, _store(self).open_input_file(self.key))
         binary = io.BufferedReader(cast(Any, raw), READ_AHEAD_BYTES)
@@ -267,6 +268,20 @@ def fetched(file: Anywhere, *, below: Path | None = None) -> Path:
     with file.open("rb") as source, copy.open("wb") as target:
         shutil.copyfileobj(source, target, READ_AHEAD_BYTES)
     return copy
+
+
+@contextmanager
+def local_folder(folder: Anywhere) -> Iterator[Path]:
+    """A folder as one of this machine: itself, or a copy of a remote one's files while in use."""
+    if isinstance(folder, Path):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as copy:
+        for file in files_below(folder):
+            place = Path(copy) / file.path.relative_to(folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(file.path.read_bytes())
+        yield Path(copy)
 
 
 def _local_file(path: Path) -> File:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,9 +15,14 @@ from videoproc.corpus.examine import Finding
 from videoproc.corpus.layouts import Entry
 from videoproc.corpus.splits import SplitConfig, assign, group_of
 from videoproc.corpus.survey import Seen, survey
-from videoproc.types import UserError, Video
+from videoproc.types import Row, UserError, Video
 
 MIN_DIGEST_CHARS = 8
+BATCH = 10_000
+
+
+class NoSuchVideoError(UserError):
+    """A text that names no video of a manifest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +223,7 @@ def _merge(same: Sequence[Video]) -> Video:
 def find(videos: Sequence[Video], text: str) -> Video:
     """The one video that `text` names: its uri or the end of it, or the beginning of its digest.
 
-    Errors: UserError where there is none, or several.
+    Errors: NoSuchVideoError where there is none, UserError where there are several.
     """
     exact = [video for video in videos if text in (video.uri, video.video_id, video.digest)]
     found = exact or [
@@ -230,7 +236,7 @@ def find(videos: Sequence[Video], text: str) -> Video:
         uris = ", ".join(video.uri for video in found[:3])
         raise UserError(f"{text!r} names {len(found)} videos ({uris}, ...): give the whole uri")
     if not found:
-        raise UserError(
+        raise NoSuchVideoError(
             f"no video {text!r} in the manifest: give its uri, the end of it from a slash on, or "
             f"{MIN_DIGEST_CHARS} digits or more of its digest"
         )
@@ -256,5 +262,16 @@ def to_table(videos: Sequence[Video]) -> pa.Table:
 
 def from_table(table: pa.Table) -> list[Video]:
     """The videos of a table with (at least) the columns of schema.MANIFEST."""
-    rows = table.select(schema.MANIFEST.names).to_pylist()
-    return [Video(**row | {"labels": tuple(row["labels"] or ())}) for row in rows]
+    columns = table.select(schema.MANIFEST.names)
+    return [
+        _of_row(row)
+        for batch in columns.to_batches(max_chunksize=BATCH)  # as dicts, all would be gigabytes
+        for row in batch.to_pylist()
+    ]
+
+
+def _of_row(row: Row) -> Video:
+    # Many videos share these: one string each instead of a million.
+    shared = {name: row[name] and sys.intern(row[name]) for name in ("codec", "group", "split")}
+    labels = tuple(sys.intern(label) for label in row["labels"] or ())
+    return Video(**row | shared | {"labels": labels})

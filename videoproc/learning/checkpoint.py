@@ -6,13 +6,15 @@
                          position.json    where training stands
     FOLDER/step-...      at most two: the last, and the best if it is another one
 
-A checkpoint is written under a temporary name and renamed, so it is there whole or not at all.
+A checkpoint is there whole or not at all: written under a temporary name and renamed, or, in an
+object store, with position.json as the last of its files; without that it counts for nothing.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from videoproc import storage
 from videoproc.models import build_model, model_config
+from videoproc.storage import Anywhere
 from videoproc.tables import Recipe
 from videoproc.tasks import Spec
 from videoproc.types import UserError
+
+MODEL, OPTIMISER, CARD, POSITION = (
+    "model.safetensors",
+    "optimiser.safetensors",
+    "card.json",
+    "position.json",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +85,7 @@ class Position:
 
 
 def save(
-    folder: Path,
+    folder: Anywhere,
     *,
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -83,33 +94,48 @@ def save(
 ) -> None:
     """Write the checkpoint of `position.step` and drop those that are neither last nor best."""
     final = folder / _name(position.step)
-    temporary = folder / f".{final.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(_contiguous(model.state_dict()), temporary / "model.safetensors")
-    save_file(_optimiser_tensors(optimiser), temporary / "optimiser.safetensors")
-    (temporary / "card.json").write_text(json.dumps(asdict(card), indent=2))
-    (temporary / "position.json").write_text(json.dumps(asdict(position), indent=2))
-    temporary.rename(final)
+    if isinstance(folder, Path):
+        temporary = folder / f".{final.name}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        _write(temporary, model, optimiser, card, position)
+        temporary.rename(final)
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            _write(Path(scratch), model, optimiser, card, position)
+            storage.upload_folder(Path(scratch), final, last=POSITION)
     for other in _steps(folder):
         if other not in (position.step, position.best_step):
-            shutil.rmtree(folder / _name(other))
+            storage.delete_folder(folder / _name(other))
+
+
+def _write(
+    folder: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    card: Card,
+    position: Position,
+) -> None:
+    save_file(_contiguous(model.state_dict()), folder / MODEL)
+    save_file(_optimiser_tensors(optimiser), folder / OPTIMISER)
+    (folder / CARD).write_text(json.dumps(asdict(card), indent=2))
+    (folder / POSITION).write_text(json.dumps(asdict(position), indent=2))
 
 
 def resume(
-    folder: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
+    folder: Anywhere, *, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
 ) -> Position:
     """Load the last checkpoint into model and optimiser; without one, the beginning."""
     steps = _steps(folder)
     if not steps:
         return Position()
-    last = folder / _name(steps[-1])
-    model.load_state_dict(load_file(last / "model.safetensors", device=str(device)))
-    _load_optimiser(optimiser, load_file(last / "optimiser.safetensors", device=str(device)))
-    return read_position(last)
+    with storage.local_folder(folder / _name(steps[-1])) as last:
+        model.load_state_dict(load_file(last / MODEL, device=str(device)))
+        _load_optimiser(optimiser, load_file(last / OPTIMISER, device=str(device)))
+        return read_position(last)
 
 
-def best(folder: Path) -> Path:
+def best(folder: Anywhere) -> Anywhere:
     """The checkpoint with the best monitored metric, the last where none was measured yet."""
     steps = _steps(folder)
     if not steps:
@@ -118,36 +144,42 @@ def best(folder: Path) -> Path:
     return folder / _name(steps[-1] if position.best_step is None else position.best_step)
 
 
-def last_position(folder: Path) -> Position:
+def last_position(folder: Anywhere) -> Position:
     """Where training stands by the last checkpoint; without one, at the beginning."""
     steps = _steps(folder)
     return read_position(folder / _name(steps[-1])) if steps else Position()
 
 
-def load(path: Path, *, device: torch.device) -> tuple[nn.Module, Card]:
+def load(path: Anywhere, *, device: torch.device) -> tuple[nn.Module, Card]:
     """The model of a checkpoint, in evaluation mode, and its card."""
     card = read_card(path)
     model = card.build()
-    model.load_state_dict(load_file(path / "model.safetensors"))
+    with storage.local_folder(path) as folder:
+        model.load_state_dict(load_file(folder / MODEL))
     return model.to(device).eval(), card
 
 
-def read_card(path: Path) -> Card:
+def read_card(path: Anywhere) -> Card:
     """What the model of a checkpoint is, without its weights."""
-    return Card(**json.loads((path / "card.json").read_text()))
+    return Card(**json.loads((path / CARD).read_text()))
 
 
-def read_position(path: Path) -> Position:
+def read_position(path: Anywhere) -> Position:
     """Where training stood when a checkpoint was written."""
-    return Position(**json.loads((path / "position.json").read_text()))
+    return Position(**json.loads((path / POSITION).read_text()))
 
 
 def _name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def _steps(folder: Path) -> list[int]:
-    return sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
+def _steps(folder: Anywhere) -> list[int]:
+    if isinstance(folder, Path):
+        names = [path.name for path in folder.glob("step-*")]
+    else:
+        files = [file.path for file in storage.files_below(folder)]
+        names = [path.parent.name for path in files if path.name == POSITION]
+    return sorted(int(name.removeprefix("step-")) for name in names)
 
 
 def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -24,6 +23,7 @@ from videoproc.learning.loader import GlobalBatch, Waiting, batches, epoch_order
 from videoproc.learning.optim import learning_rate, make_optimiser
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
+from videoproc.storage import Anywhere
 from videoproc.tasks import Task
 
 Report = Callable[[dict[str, float], int], None]
@@ -39,7 +39,7 @@ class Trainer:
     card: Card
     train: Sequence[Sample]
     val: Sequence[Sample]
-    folder: Path
+    folder: Anywhere
     report: Report
     world: World
 

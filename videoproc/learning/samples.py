@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from videoproc import schema
 from videoproc.tables import Dataset, Recipe
 from videoproc.tables.clip_reader import ClipReader, Place, locate_clips
 from videoproc.types import Row, Video
@@ -41,6 +44,35 @@ def find_samples(
 def read_sample(sample: Sample, reader: ClipReader) -> Row:
     """The sample's row with its frames."""
     return sample.row | reader(sample.place)
+
+
+def videos_and_groups(samples: Sequence[Sample]) -> dict[str, list[str]]:
+    """The ids of the samples' videos, and the names of their groups."""
+    groups = {sample.row["group"] for sample in samples}
+    return {
+        "videos": sorted({sample.row["video_id"] for sample in samples}),
+        "groups": sorted(group for group in groups if group is not None),
+    }
+
+
+def used_clips(dataset: Dataset, samples: Sequence[Sample], *, context: str) -> dict[str, Any]:
+    """What a run says of the clips that it used: table, version, and a digest of clips and labels.
+
+    context: training, validation or test.
+    """
+    labels = Counter(str(sample.row["label"]) for sample in samples)
+    return {
+        "name": f"{dataset.folder.name} {context}",
+        "digest": schema.content_id([[s.row["clip_id"], s.row["labels"]] for s in samples]),
+        "source": str(dataset.clips.folder),
+        "version": dataset.clips.version,
+        "context": context,
+        "profile": {
+            "clips": len(samples),
+            "videos": len({sample.row["video_id"] for sample in samples}),
+            "labels": dict(labels.most_common()),
+        },
+    }
 
 
 def _row(clip: object, video: Video) -> Row:

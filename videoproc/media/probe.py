@@ -55,7 +55,7 @@ def open_video(path: str | Path | RemotePath) -> Iterator[tuple[InputContainer, 
     """
     place = storage.at(path)
     # An absolute path cannot be taken for a protocol ("a:b.mp4") or an option.
-    source = str(place.absolute()) if isinstance(place, Path) else place.open()
+    source = str(place.absolute()) if isinstance(place, Path) else place.open("rb")
     try:
         with closing(
             av.open(

@@ -17,6 +17,9 @@ DONE, NOTHING_NEW, FAILED = "done", "nothing new", "failed"
 FOLDER = "nights"
 """In the dataset: a record and a page a night."""
 
+PAGE, RECORD = "report.html", "night.json"
+"""The same as artifacts of the night's run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
@@ -45,12 +48,15 @@ class Night:
     """One night. Counts are of videos unless they say otherwise; times are seconds of wall clock.
 
     changes: new, changed, moved, relabelled, deleted, unchanged. phases: wall time of each job.
-    seconds: worker time by step, and idle_s the time that cores waited while there was work.
+    busy_s: for how long extract had work for the cores. seconds: worker time of extract and
+    predict by step, and idle_s the core time that was waited while there was work.
+    pictured: ids of the videos whose frames the page shows.
     """
 
     started: str  # ISO 8601, UTC
     dataset: str
     code_version: str
+    run_id: str = ""
     outcome: str = DONE
     error: str | None = None
     elapsed_s: float = 0.0
@@ -71,6 +77,7 @@ class Night:
     idle_s: float = 0.0
     phases: Mapping[str, float] = field(default_factory=dict)
     models: Sequence[ModelResult] = ()
+    pictured: Sequence[str] = ()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2)
@@ -109,10 +116,12 @@ def save(data: Anywhere, night: Night, page: str) -> Anywhere:
     return data / FOLDER / f"{name}.html"
 
 
-def earlier(data: Anywhere, *, most: int) -> list[Night]:
-    """The last nights of a dataset, oldest first."""
+def earlier(data: Anywhere, *, most: int | None) -> list[Night]:
+    """The last nights of a dataset, or all of them; oldest first."""
     files = [f.path for f in storage.files_below(data / FOLDER) if f.path.suffix == ".json"]
-    return [Night.from_json(path.read_text()) for path in files[-most:]]
+    return [
+        Night.from_json(path.read_text()) for path in (files if most is None else files[-most:])
+    ]
 
 
 def _known(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def render(
             night.seconds, idle_s=night.idle_s, cores=night.cores, phases=night.phases
         ),
         courses=[_Course.of(model, before, night) for model in night.models],
+        others=_others(night.models),
         sheets=sheets,
         mistakes=mistakes,
     )
@@ -190,10 +191,9 @@ class _Course:
             for i, value in enumerate(values)
         )
 
-    @property
-    def others(self) -> list[tuple[str, float]]:
-        """All other numbers of the test split, those of single classes left to MLflow."""
-        own = {self.result.monitor, f"{self.result.monitor}_low", f"{self.result.monitor}_high"}
-        return [
-            (n, v) for n, v in sorted(self.result.metrics.items()) if n not in own and "/" not in n
-        ]
+
+def _others(models: Sequence[ModelResult]) -> dict[str, list[float | None]]:
+    """Every other number by name, a value a model; those of single classes are left to MLflow."""
+    shown = {f"{model.monitor}{end}" for model in models for end in ("", "_low", "_high")}
+    names = sorted({name for m in models for name in m.metrics if "/" not in name} - shown)
+    return {name: [model.metrics.get(name) for model in models] for name in names}

@@ -5,15 +5,16 @@ A dataset has two experiments: `<dataset>` holds what is compared (train and eva
 """
 
 from videoproc.runlog.jobs import find_run, job_run, night, open_run, resolve_run
-from videoproc.runlog.lineage import LEARNED_FROM, Learned, named_versions, runs_that_learned
+from videoproc.runlog.lineage import LEARNED_FROM, MEASURED_ON, Use, named_versions, uses_of
 from videoproc.runlog.replay import replay
 from videoproc.runlog.run import Run, flatten
 from videoproc.runlog.store import tracking_uri
 
 __all__ = [
     "LEARNED_FROM",
-    "Learned",
+    "MEASURED_ON",
     "Run",
+    "Use",
     "find_run",
     "flatten",
     "job_run",
@@ -22,6 +23,6 @@ __all__ = [
     "open_run",
     "replay",
     "resolve_run",
-    "runs_that_learned",
     "tracking_uri",
+    "uses_of",
 ]

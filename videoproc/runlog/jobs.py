@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from itertools import islice
 from pathlib import Path
@@ -14,22 +14,15 @@ import mlflow
 
 from videoproc.runlog import journal, store
 from videoproc.runlog.replay import NIGHT, PARENT, replay
-from videoproc.runlog.run import (
-    Away,
-    Run,
-    Work,
-    ask,
-    library_version,
-    no_such_run,
-    on_server,
-    say_away,
-)
+from videoproc.runlog.run import Run, Work, found_run, library_version, say_away
+from videoproc.runlog.store import Away, ask
 from videoproc.storage import Anywhere
 from videoproc.types import UserError
 from videoproc.version import code_version
 
 LIBRARIES = ("ray", "torch", "av", "pyarrow", "deltalake", "mlflow", "numpy")
 MIN_PREFIX_CHARS = 6
+RUN_NAME = "mlflow.runName"
 COMPARED = ("train", "evaluate")
 """The jobs whose runs are compared; the others make the data."""
 
@@ -68,27 +61,19 @@ def job_run(
     with ExitStack() as hold:
         try:
             replay(workspace)
-            work = Work(
-                job=job,
-                experiment=store.experiments_of(data.name)[job not in COMPARED],
-                name=name or job,
-                tags=_tags(client, job, data, parent) if resume is None else {},
-                resumed=resume is not None,
-                hold=hold,
-            )
-            run = (
-                _create(client, workspace, work)
-                if resume is None
-                else _resume(resume, workspace, work)
-            )
+            if resume is None:
+                tags = _tags(client, job, data, parent) | {RUN_NAME: name or job}
+                run = _create(client, workspace, data, tags, hold)
+            else:
+                run = _resume(resume, workspace, job, hold)
         except store.FAILURES as error:
             raise UserError(
                 f"MLflow opens no run at {store.redact(client.tracking_uri)}: "
                 f"{store.one_line(error)}"
             ) from error
-        if resume is None:
-            run.log_params(config)
         try:
+            if resume is None:
+                run.log_params(config)
             yield run
         except BaseException:
             run.end("FAILED")
@@ -99,128 +84,36 @@ def job_run(
             run.work = None
 
 
-def open_run(run_id: str, *, workspace: Path) -> Run:
-    """A run that exists, in the store or the journal; a UserError where there is none of this id.
-
-    A run that began in the journal is found by the id that it had there too.
-    """
-    kept = _kept(run_id, workspace)
-    if kept is not None:
-        return kept
-    client = store.connect(workspace)
-    try:
-        found = ask(client, on_server, run_id)
-    except Away as away:
-        raise store.away_error(client.tracking_uri, f"run {run_id!r}") from away
-    except store.FAILURES as error:
-        raise UserError(
-            f"MLflow opens no run at {store.redact(client.tracking_uri)}: {store.one_line(error)}"
-        ) from error
-    if found is None:
-        raise no_such_run(run_id, client.tracking_uri)
-    return _as_run(found, client, workspace)
-
-
-def resolve_run(prefix: str, *, workspace: Path) -> Run:
-    """The only run whose id begins with `prefix`; a UserError where there is none or several."""
-    if len(prefix) < MIN_PREFIX_CHARS or not prefix.isalnum():
-        raise UserError(
-            f"run {prefix!r} is no run id: give {MIN_PREFIX_CHARS} characters of one or more "
-            "(`make mlflow` lists the runs there are)"
-        )
-    client = store.connect(workspace)
-
-    def beginning(client: mlflow.MlflowClient, prefix: str) -> list[mlflow.entities.Run]:
-        experiments = store.all_experiments(client)
-        named = f"attributes.run_id LIKE '{prefix}%'"
-        return list(islice(store.search(client, experiments, named, page=2), 2))
-
-    try:
-        found = ask(client, beginning, prefix)
-    except Away:
-        found = []
-    if len(found) > 1:
-        raise UserError(f"run {prefix!r} begins several run ids: give more characters of one")
-    return open_run(found[0].info.run_id if found else prefix, workspace=workspace)
-
-
-def find_run(*, data: Anywhere, workspace: Path, tags: Mapping[str, str]) -> Run | None:
-    """The newest finished run of a dataset's comparisons with these tags.
-
-    Where the server does not answer, among the runs in the journal.
-    """
-    client = store.connect(workspace)
-    conditions = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
-    wanted = " and ".join([*conditions, "attributes.status = 'FINISHED'"])
-
-    def newest(client: mlflow.MlflowClient, name: str) -> list[mlflow.entities.Run]:
-        experiments = store.named_experiments(client, (name,))
-        return list(islice(store.search(client, experiments, wanted, page=1), 1))
-
-    try:
-        found = ask(client, newest, data.name)
-    except Away:
-        found = []
-    kept = [
-        run
-        for run_id in journal.waiting(workspace)
-        if (run := _kept(run_id, workspace)) is not None
-    ]
-    if kept:
-        local = {run.stored_id: run for run in kept}
-        own = journal.client(workspace)
-        experiments = store.named_experiments(own, (data.name,))
-        for one in store.search(own, experiments, wanted):
-            if one.info.run_id in local and (
-                not found or one.info.start_time >= found[0].info.start_time
-            ):
-                return local[one.info.run_id]
-    return _as_run(found[0], client, workspace) if found else None
-
-
-def _kept(run_id: str, workspace: Path) -> Run | None:
-    """A run that waits in the journal with all that it holds."""
-    with journal.shared(workspace, run_id) as entry:
-        if entry is None or not entry.whole:
-            return None
-        own = journal.client(workspace)
-        return Run(run_id=run_id, stored_id=entry.local_id, client=own, workspace=workspace)
-
-
-def _as_run(found: mlflow.entities.Run, client: mlflow.MlflowClient, workspace: Path) -> Run:
-    stored_id = found.info.run_id
-    run_id = found.data.tags.get(journal.JOURNAL_ID, stored_id)
-    return Run(run_id=run_id, stored_id=stored_id, client=client, workspace=workspace)
-
-
-def _create(client: mlflow.MlflowClient, workspace: Path, work: Work) -> Run:
-    location = store.artifact_location(workspace, work.experiment)
+def _create(
+    client: mlflow.MlflowClient,
+    workspace: Path,
+    data: Anywhere,
+    tags: dict[str, str],
+    hold: ExitStack,
+) -> Run:
+    job = tags["job"]
+    experiment = store.experiments_of(data.name)[job not in COMPARED]
+    location = store.artifact_location(workspace, experiment)
 
     def create(client: mlflow.MlflowClient, experiment: str) -> str:
-        made = client.create_run(
-            store.experiment(client, experiment, location), tags=work.tags, run_name=work.name
-        )
-        return made.info.run_id
+        into = store.experiment(client, experiment, location)
+        return str(client.create_run(into, tags=tags).info.run_id)
 
     try:
-        run_id = ask(client, create, work.experiment)
+        run_id = ask(client, create, experiment)
     except Away:
-        say_away(work.job, client.tracking_uri, workspace)
-        entry = journal.begin(
-            workspace, work.experiment, tags=work.tags, name=work.name, hold=work.hold
-        )
-        assert entry is not None  # its id is new
-        run_id, client = entry.run_id, journal.client(workspace)
+        say_away(job, client.tracking_uri, workspace)
+        run_id = journal.enter(workspace, experiment, tags=tags, hold=hold).run_id
+        client = journal.client(workspace)
+    work = Work(job=job, experiment=experiment, tags=tags, hold=hold)
     return Run(run_id=run_id, stored_id=run_id, client=client, workspace=workspace, work=work)
 
 
-def _resume(run_id: str, workspace: Path, work: Work) -> Run:
-    with ExitStack() as opening:
-        entry = opening.enter_context(journal.shared(workspace, run_id))
-        run = open_run(run_id, workspace=workspace)
-        if entry is not None and entry.whole:
-            work.hold.push(opening.pop_all())
-    run.work = work
+def _resume(run_id: str, workspace: Path, job: str, hold: ExitStack) -> Run:
+    hold.enter_context(journal.entry_of(workspace, run_id))
+    run = open_run(run_id, workspace=workspace)
+    # The server has what it held before: the journal needs only what is new.
+    run.work = Work(job=job, experiment=journal.PARTS, tags={}, hold=hold)
     run.begin_again()
     return run
 
@@ -232,23 +125,85 @@ def _tags(
     nightly = _night.get()
     if nightly is not None and job != "nightly":
         links = {NIGHT if job in COMPARED else PARENT: nightly.run_id} | links
+    with suppress(Away):  # else the replay finds what they are there
+        links = {link: ask(client, store.id_in, run_id) for link, run_id in links.items()}
     return {
         "job": job,
         "mlflow.source.name": f"pipelines.{job}",
         "data": store.redact(str(data)),
         "code_version": code_version(),
         **{f"version.{library}": library_version(library) for library in LIBRARIES},
-        **{link: _stored_id(client, run_id) for link, run_id in links.items()},
+        **links,
         **({"ray_job": os.environ["RAY_JOB_ID"]} if "RAY_JOB_ID" in os.environ else {}),
     }
 
 
-def _stored_id(client: mlflow.MlflowClient, run_id: str) -> str:
-    """A run's id in the store where it differs, having begun in the journal."""
-    if not store.is_server(client.tracking_uri):
-        return run_id
-    try:
-        found = ask(client, on_server, run_id)
-    except Away:
-        return run_id
-    return run_id if found is None else found.info.run_id
+def open_run(run_id: str, *, workspace: Path) -> Run:
+    """A run that exists, in the store or the journal; a UserError where there is none of this id.
+
+    A run that began in the journal is found by the id that it had there too.
+    """
+    with journal.entry_of(workspace, run_id) as entry:
+        if entry is not None and entry.whole:
+            return Run(
+                run_id=run_id,
+                stored_id=entry.local_id,
+                client=journal.client(workspace),
+                workspace=workspace,
+            )
+    client = store.connect(workspace)
+    return _as_run(found_run(client, run_id), client, workspace)
+
+
+def resolve_run(prefix: str, *, workspace: Path) -> Run:
+    """The only run whose id begins with `prefix`; a UserError where there is none or several."""
+    if len(prefix) < MIN_PREFIX_CHARS or not prefix.isalnum():
+        raise UserError(
+            f"run {prefix!r} is no run id: give {MIN_PREFIX_CHARS} characters of one or more "
+            "(`make mlflow` lists the runs there are)"
+        )
+
+    def beginning(client: mlflow.MlflowClient, prefix: str) -> set[str]:
+        experiments, found = store.all_experiments(client), set[str]()
+        for where in ("attributes.run_id", f"tags.{store.JOURNAL_ID}"):
+            runs = store.search(client, experiments, f"{where} LIKE '{prefix}%'", page=2)
+            found |= {store.known_id(run) for run in islice(runs, 2)}
+        return found
+
+    ids = {run_id for run_id in journal.waiting(workspace) if run_id.startswith(prefix)}
+    with suppress(Away):
+        ids |= ask(store.connect(workspace), beginning, prefix)
+    if len(ids) > 1:
+        raise UserError(f"run {prefix!r} begins several run ids: give more characters of one")
+    return open_run(next(iter(ids), prefix), workspace=workspace)
+
+
+def find_run(*, data: Anywhere, workspace: Path, tags: Mapping[str, str]) -> Run | None:
+    """The newest finished run of a dataset's comparisons with these tags.
+
+    Where the server does not answer, among the runs in the journal.
+    """
+    kept = {key: store.redact(value) for key, value in tags.items()}
+
+    def newest(client: mlflow.MlflowClient, name: str) -> mlflow.entities.Run | None:
+        experiments = store.named_experiments(client, (name,))
+        return store.with_tags(client, experiments, kept, "attributes.status = 'FINISHED'")
+
+    client, found = store.connect(workspace), None
+    with suppress(Away):
+        found = ask(client, newest, data.name)
+    if journal.waiting(workspace):
+        own = journal.client(workspace)
+        waits = newest(own, data.name)
+        if waits and (not found or waits.info.start_time >= found.info.start_time):
+            return open_run(store.known_id(waits), workspace=workspace)
+    return _as_run(found, client, workspace) if found else None
+
+
+def _as_run(found: mlflow.entities.Run, client: mlflow.MlflowClient, workspace: Path) -> Run:
+    return Run(
+        run_id=store.known_id(found),
+        stored_id=found.info.run_id,
+        client=client,
+        workspace=workspace,
+    )

@@ -21,10 +21,8 @@ import mlflow
 
 from videoproc.runlog import store
 
-JOURNAL_ID = "journal_id"
-"""The tag of a sent run that holds the id that it had in the journal."""
-
-AMENDMENTS = "amendments"
+PARTS = "parts"
+"""The journal's experiment of entries of which the server has the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +43,7 @@ def folder(workspace: Path) -> Path:
 
 def client(workspace: Path) -> mlflow.MlflowClient:
     """The client of the journal's store; it is made where there is none yet."""
-    place = folder(workspace)
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "making").touch()
-    with _lock(place / "making", fcntl.LOCK_EX):
-        return store.client_of(_uri(workspace))
+    return store.client_of(_uri(workspace), folder=folder(workspace))
 
 
 def is_own(workspace: Path, of: mlflow.MlflowClient) -> bool:
@@ -67,62 +61,72 @@ def waiting(workspace: Path) -> list[str]:
     return sorted(path.name for path in place.iterdir()) if place.is_dir() else []
 
 
-def begin(
+def enter(
     workspace: Path,
     experiment: str,
     *,
-    tags: Mapping[str, str],
-    name: str,
     hold: ExitStack,
     run_id: str | None = None,
-    whole: bool = True,
-) -> Entry | None:
-    """A new run in the journal, or one that goes on with `run_id` of the server's; it is not sent
-    while `hold` is open. None where the journal has an entry of this run already."""
+    tags: Mapping[str, str] | None = None,
+) -> Entry:
+    """The entry of a run, made where there is none yet; it is not sent while `hold` is open.
+
+    run_id: of a run that the server has already; otherwise the run is new.
+    experiment: PARTS where the entry is to hold only what the server has not.
+    """
+    known = {store.JOURNAL_ID: run_id} if run_id else {}
+    while True:
+        entry = hold.enter_context(entry_of(workspace, run_id)) if run_id else None
+        entry = entry or _begin(workspace, experiment, {**(tags or {}), **known}, hold)
+        if entry is not None:
+            return entry
+
+
+def _begin(workspace: Path, experiment: str, tags: dict[str, str], hold: ExitStack) -> Entry | None:
+    """A new entry; None where another process was faster."""
     own = client(workspace)
     location = (folder(workspace) / "artifacts" / experiment).as_uri()
-    experiment_id = store.experiment(own, experiment, location)
-    local_id = own.create_run(experiment_id, tags=dict(tags), run_name=name).info.run_id
-    entry = Entry(run_id=run_id or local_id, local_id=local_id, whole=whole)
-    path = _path(workspace, entry.run_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(folder(workspace) / "making", fcntl.LOCK_EX):
-        if path.is_file() and path.stat().st_size:
-            own.delete_run(local_id)
-            return None
-        path.touch()
-        hold.enter_context(_lock(path, fcntl.LOCK_SH))
-        path.write_text(json.dumps(asdict(entry)))
+    made = own.create_run(store.experiment(own, experiment, location), tags=tags)
+    local_id, run_id = made.info.run_id, store.known_id(made)
+    entry = Entry(run_id=run_id, local_id=local_id, whole=experiment != PARTS)
+    path, draft = _path(workspace, run_id), folder(workspace) / f"{local_id}.draft"
+    path.parent.mkdir(exist_ok=True)
+    file = hold.enter_context(draft.open("w"))
+    fcntl.flock(file, fcntl.LOCK_SH)  # before there is anything to be sent
+    file.write(json.dumps(asdict(entry)))
+    file.flush()
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        own.delete_run(local_id)
+        return None
+    finally:
+        draft.unlink()
     return entry
 
 
-def amend(workspace: Path, run_id: str, *, hold: ExitStack) -> Entry | None:
-    """The entry that takes what is written to a run of the server's after its job has ended."""
-    return begin(workspace, AMENDMENTS, tags={}, name=run_id, hold=hold, run_id=run_id, whole=False)
-
-
 @contextmanager
-def shared(workspace: Path, run_id: str) -> Iterator[Entry | None]:
+def entry_of(workspace: Path, run_id: str, *, alone: bool = False) -> Iterator[Entry | None]:
     """The entry of a run, which is not sent for the length of a `with`; None where there is none.
 
-    Waits for the end of a sending, after which there is none.
+    Waits for the end of a sending, after which there is none. alone: to send it; nobody writes to
+    it for the length of the `with`; None too where somebody does.
     """
-    with _entry(workspace, run_id, fcntl.LOCK_SH) as entry:
-        yield entry
-
-
-@contextmanager
-def alone(workspace: Path, run_id: str) -> Iterator[Entry | None]:
-    """The entry of a run that nobody writes to; None where there is none or somebody does."""
-    with _entry(workspace, run_id, fcntl.LOCK_EX | fcntl.LOCK_NB) as entry:
-        yield entry
+    # Ids come from the command line too; no other spelling names a file of ours.
+    if not re.fullmatch(r"[0-9a-zA-Z_-]+", run_id):
+        yield None
+        return
+    path = _path(workspace, run_id)
+    with _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH) as got:
+        yield Entry(**json.loads(path.read_text())) if got else None
 
 
 @contextmanager
 def replaying(workspace: Path) -> Iterator[bool]:
     """Whether this process, and no other, sends what waits."""
-    (folder(workspace) / "replaying").touch()
-    with _lock(folder(workspace) / "replaying", fcntl.LOCK_EX | fcntl.LOCK_NB) as got:
+    path = folder(workspace) / "replaying"
+    path.touch()
+    with _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB) as got:
         yield got
 
 
@@ -137,29 +141,17 @@ def _path(workspace: Path, run_id: str) -> Path:
 
 
 @contextmanager
-def _entry(workspace: Path, run_id: str, kind: int) -> Iterator[Entry | None]:
-    path = _path(workspace, run_id)
-    # Ids come from the command line too; no other spelling names a file of ours.
-    if not re.fullmatch(r"[0-9a-zA-Z_-]+", run_id) or not path.is_file():
-        yield None
-        return
-    with _lock(path, kind) as got:
-        text = path.read_text() if got else ""
-        yield Entry(**json.loads(text)) if text else None
-
-
-@contextmanager
 def _lock(path: Path, kind: int) -> Iterator[bool]:
-    """Whether the lock was got; False too where the file was taken away meanwhile."""
+    """Whether the lock was got; False too where there is no such file, or none any more."""
     try:
-        handle = path.open("r+")
+        file = path.open()
     except FileNotFoundError:
         yield False
         return
-    with handle:
+    with file:
         try:
-            fcntl.flock(handle, kind)
+            fcntl.flock(file, kind)
         except BlockingIOError:
             yield False
             return
-        yield path.is_file() and os.path.samestat(os.fstat(handle.fileno()), path.stat())
+        yield path.is_file() and os.path.samestat(os.fstat(file.fileno()), path.stat())

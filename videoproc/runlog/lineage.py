@@ -1,39 +1,61 @@
-"""What runs used: the versions of tables that they name, the videos that they learned from."""
+"""What runs used: the versions of tables that they name, the videos that they learned from or were
+measured on."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import mlflow
 from mlflow.entities import Run as MlflowRun
 
 from videoproc.runlog import journal, store
-from videoproc.runlog.run import Away, ask
 from videoproc.storage import Anywhere
 
 LEARNED_FROM = "learned_from.json"
 """The artifact of a training run that lists the videos and groups of its splits."""
 
-READERS = 8  # each waits for a small file of the server's
+MEASURED_ON = "measured_on.json"
+"""The artifact of an evaluation that lists the videos and groups of its split."""
 
-Answer = TypeVar("Answer")
+HELD_BY = {"train": LEARNED_FROM, "evaluate": MEASURED_ON}
+VERBS = {"train": "has learned from", "evaluate": "was measured on"}
+TABLE_VERSION = "table_version."
+READERS = 8  # each waits for a small file of the server's
 
 
 @dataclass(frozen=True, kw_only=True)
-class Learned:
-    """A training run and the split in which it held what was asked for: train or val."""
+class Use:
+    """What one run had to do with a video.
+
+    splits: those in which the run held the video itself. groups: those in which it held a video of
+    the same group. versions: of the tables that the run names, those that hold the video.
+    """
 
     run_id: str
-    split: str
+    job: str
+    name: str
+    versions: Mapping[str, int]
+    splits: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    @property
+    def has_learned(self) -> bool:
+        return self.job == "train" and bool(self.splits)
+
+    @property
+    def said(self) -> str:
+        """The use in words."""
+        if self.splits:
+            return f"{VERBS[self.job]} it, in split {', '.join(self.splits)}"
+        if self.groups:
+            return f"{VERBS[self.job]} others of its group, in split {', '.join(self.groups)}"
+        named = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return f"names table versions that hold it: {named}"
 
 
 def named_versions(data: Anywhere, workspace: Path) -> dict[str, set[int]]:
@@ -43,34 +65,40 @@ def named_versions(data: Anywhere, workspace: Path) -> dict[str, set[int]]:
     """
     versions: dict[str, set[int]] = defaultdict(set)
     for _, run in _all_runs(data, workspace):
-        for key, value in run.data.tags.items():
-            named = re.fullmatch(r"table_version\.(.+)", key)
-            if named and value.isdigit():
-                versions[named[1]].add(int(value))
+        for name, version in _named_by(run).items():
+            versions[name].add(version)
     return dict(versions)
 
 
-def runs_that_learned(
-    *, data: Anywhere, workspace: Path, video_id: str | None = None, group: str | None = None
-) -> list[Learned]:
-    """The training runs of a dataset that learned from a video, or from any video of a group;
-    the newest first. A UserError where the server does not answer."""
-    if (video_id is None) == (group is None):
-        raise ValueError("give a video_id or a group")
-    kind, wanted = ("videos", video_id) if group is None else ("groups", group)
-    trained = [
-        (client, run)
-        for client, run in _all_runs(data, workspace)
-        if run.data.tags.get("job") == "train"
-    ]
+def uses_of(
+    *,
+    data: Anywhere,
+    workspace: Path,
+    video_id: str,
+    group: str | None = None,
+    versions: Mapping[str, Collection[int]] | None = None,
+) -> list[Use]:
+    """The runs of a dataset that used a video, the newest first.
+
+    versions: by table, those that hold it. Errors: UserError where the server does not answer.
+    """
+    there = versions or {}
+
+    def use(found: tuple[mlflow.MlflowClient, MlflowRun]) -> Use:
+        client, run = found
+        held = _held_by(client, run)
+        return Use(
+            run_id=store.known_id(run),
+            job=run.data.tags.get("job", ""),
+            name=run.info.run_name,
+            versions={name: v for name, v in _named_by(run).items() if v in there.get(name, ())},
+            splits=tuple(split for split, names in held.items() if video_id in names["videos"]),
+            groups=tuple(split for split, names in held.items() if group in names["groups"]),
+        )
+
     with ThreadPoolExecutor(READERS) as pool:
-        held = list(pool.map(lambda one: _learned_from(one[0], one[1], workspace), trained))
-    return [
-        Learned(run_id=run.data.tags.get(journal.JOURNAL_ID, run.info.run_id), split=split)
-        for (_, run), splits in zip(trained, held, strict=True)
-        for split, names in splits.items()
-        if wanted in names[kind]
-    ]
+        uses = list(pool.map(use, _all_runs(data, workspace)))
+    return [one for one in uses if one.splits or one.groups or one.versions]
 
 
 def _all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient, MlflowRun]]:
@@ -81,44 +109,33 @@ def _all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient
     def everything(client: mlflow.MlflowClient, names: tuple[str, ...]) -> list[MlflowRun]:
         return list(store.search(client, store.named_experiments(client, names)))
 
-    found = [(client, run) for run in _asked(client, everything, names, data)]
+    found = [(client, run) for run in store.demand(client, everything, names, what=_used(data))]
     if not journal.waiting(workspace):
         return found
     own = journal.client(workspace)
-    return found + [(own, run) for run in everything(own, (*names, journal.AMENDMENTS))]
+    return found + [(own, run) for run in everything(own, (*names, journal.PARTS))]
 
 
-def _learned_from(
-    client: mlflow.MlflowClient, run: MlflowRun, workspace: Path
-) -> dict[str, dict[str, list[str]]]:
-    """By split, the videos and groups that a training run held; none where it ended before that.
-
-    It never changes, so what came from elsewhere is kept in the workspace.
-    """
-    kept = workspace / "fetched" / run.info.run_id / LEARNED_FROM
-    if not kept.is_file():
-        fetched = _asked(client, _fetch, run.info.run_id, run.info.run_id)
-        if fetched is None:
-            return {}
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        draft = kept.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(fetched)
-        draft.replace(kept)
-    return dict(json.loads(kept.read_bytes()))
+def _named_by(run: MlflowRun) -> dict[str, int]:
+    return {
+        key.removeprefix(TABLE_VERSION): int(value)
+        for key, value in run.data.tags.items()
+        if key.startswith(TABLE_VERSION) and value.isdigit()
+    }
 
 
-def _fetch(client: mlflow.MlflowClient, run_id: str) -> bytes | None:
-    if all(file.path != LEARNED_FROM for file in client.list_artifacts(run_id)):
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        return Path(client.download_artifacts(run_id, LEARNED_FROM, folder)).read_bytes()
+def _held_by(client: mlflow.MlflowClient, run: MlflowRun) -> dict[str, dict[str, list[str]]]:
+    """By split, the videos and groups that a run held; none where it ended before saying so."""
+    job = run.data.tags.get("job", "")
+    if job not in HELD_BY:
+        return {}
+
+    def read(client: mlflow.MlflowClient, run_id: str) -> bytes:
+        return store.artifact(client, run_id, HELD_BY[job]) or b"{}"
+
+    run_id = run.info.run_id
+    return dict(json.loads(store.demand(client, read, run_id, what=_used(run_id))))
 
 
-def _asked(
-    client: mlflow.MlflowClient, call: Callable[..., Answer], what: Any, about: object
-) -> Answer:
-    try:
-        return ask(client, call, what)
-    except Away as away:
-        needed = f"what the runs of {about} used"
-        raise store.away_error(client.tracking_uri, needed) from away
+def _used(by: object) -> str:
+    return f"what the runs of {by} used"

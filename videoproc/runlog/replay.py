@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlparse
 
 import mlflow
@@ -19,8 +18,9 @@ from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
 from videoproc.runlog import journal, store
-from videoproc.runlog.journal import JOURNAL_ID, Entry
-from videoproc.runlog.run import MAX_BATCH, on_server
+from videoproc.runlog.journal import Entry
+from videoproc.runlog.run import MAX_BATCH
+from videoproc.runlog.store import JOURNAL_ID
 
 NIGHT = "night"
 PARENT = "mlflow.parentRunId"
@@ -37,35 +37,34 @@ def replay(workspace: Path) -> int:
 
     Returns how many were sent. Runs whose jobs are at work stay, as does what the server refuses.
     """
-    waiting = journal.waiting(workspace)
-    server = store.connect(workspace)
-    if not waiting or not store.is_server(server.tracking_uri):
-        return 0
-    if not store.answers(server.tracking_uri):
+    waiting, server = journal.waiting(workspace), store.connect(workspace)
+    uri = server.tracking_uri
+    if not (waiting and store.is_server(uri) and store.answers(uri)):
         return 0
     with journal.replaying(workspace) as alone:
         sent = _send_all(server, workspace, waiting) if alone else 0
     if sent:
-        _say(f"{sent} run{'s' if sent > 1 else ''} replayed to {_name(server)}")
+        _say(f"{sent} run{'s' if sent > 1 else ''} replayed to {store.redact(uri)}")
     return sent
 
 
 def _send_all(server: mlflow.MlflowClient, workspace: Path, waiting: list[str]) -> int:
     own, sent, broken = journal.client(workspace), 0, 0
     for run_id in waiting:
-        with journal.alone(workspace, run_id) as entry:
+        with journal.entry_of(workspace, run_id, alone=True) as entry:
             if entry is None:
                 continue
             try:
                 _send(server, own, entry)
-            except store.FAILURES as error:
+            except (*store.FAILURES, *store.S3_FAILURES) as error:
                 if store.is_absence(error):
                     broken += 1
                     if broken == MAX_BROKEN or not store.answers(server.tracking_uri):
                         return sent
                 _say(
-                    f"run {run_id} stays in {journal.folder(workspace)}: {_name(server)} does not "
-                    f"take it: {store.one_line(error)}"
+                    f"run {run_id} stays in {journal.folder(workspace)}: "
+                    f"{store.redact(server.tracking_uri)} does not take it: "
+                    f"{store.one_line(error)}"
                 )
                 continue
             _clear(own, entry)
@@ -81,7 +80,14 @@ def _send(server: mlflow.MlflowClient, own: mlflow.MlflowClient, entry: Entry) -
     params = [Param(key, value) for key, value in run.data.params.items()]
     for start in range(0, len(params), MAX_BATCH):
         server.log_batch(run_id, params=params[start : start + MAX_BATCH])
-    _send_metrics(server, own, run, run_id)
+    # A server keeps a value of the same step and time once.
+    metrics = [
+        Metric(point.key, point.value, point.timestamp, point.step)
+        for key in run.data.metrics
+        for point in own.get_metric_history(entry.local_id, key)
+    ]
+    for start in range(0, len(metrics), MAX_METRICS):
+        server.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])
     tags = [RunTag(key, value) for key, value in _tags(server, run).items()]
     for start in range(0, len(tags), MAX_BATCH):
         server.log_batch(run_id, tags=tags[start : start + MAX_BATCH])
@@ -102,12 +108,12 @@ def _target(
     server: mlflow.MlflowClient, own: mlflow.MlflowClient, entry: Entry, run: MlflowRun
 ) -> MlflowRun:
     """The server's run that takes an entry: there already, or made."""
-    found = on_server(server, entry.run_id)
+    found = store.run_of(server, entry.run_id)
     if found is not None:
         return found
-    name = own.get_experiment(run.info.experiment_id).name
-    if name == journal.AMENDMENTS:
+    if not entry.whole:
         raise MlflowException("the run is not there", RESOURCE_DOES_NOT_EXIST)
+    name = own.get_experiment(run.info.experiment_id).name
     return server.create_run(
         store.experiment(server, name, None),
         start_time=run.info.start_time,
@@ -118,12 +124,8 @@ def _target(
 
 def _tags(server: mlflow.MlflowClient, run: MlflowRun) -> dict[str, str]:
     """The tags of an entry's run, with the server's own ids of the runs that they name."""
-    tags = {key: value for key, value in run.data.tags.items() if key != "mlflow.runName"}
-    for link in LINKS:
-        if link in tags:
-            found = on_server(server, tags[link])
-            tags[link] = tags[link] if found is None else found.info.run_id
-    return tags
+    tags = {k: v for k, v in run.data.tags.items() if k not in ("mlflow.runName", JOURNAL_ID)}
+    return tags | {link: store.id_in(server, tags[link]) for link in LINKS if link in tags}
 
 
 def _link_to(server: mlflow.MlflowClient, journal_id: str, run_id: str) -> None:
@@ -132,26 +134,6 @@ def _link_to(server: mlflow.MlflowClient, journal_id: str, run_id: str) -> None:
     for link in LINKS:
         for run in list(store.search(server, experiments, f"tags.`{link}` = '{journal_id}'")):
             server.set_tag(run.info.run_id, link, run_id)
-
-
-def _send_metrics(
-    server: mlflow.MlflowClient, own: mlflow.MlflowClient, run: MlflowRun, run_id: str
-) -> None:
-    there = server.get_run(run_id).data.metrics
-    missing: list[Metric] = []
-    for key in run.data.metrics:
-        known = server.get_metric_history(run_id, key) if key in there else []
-        points = {_point(m) for m in known}
-        last = {m.step: str(m.value) for m in sorted(known, key=lambda m: m.timestamp)}
-        for metric in own.get_metric_history(run.info.run_id, key):
-            if _point(metric) not in points and last.get(metric.step) != str(metric.value):
-                missing.append(Metric(key, metric.value, metric.timestamp, metric.step))
-    for start in range(0, len(missing), MAX_METRICS):
-        server.log_batch(run_id, metrics=missing[start : start + MAX_METRICS])
-
-
-def _point(metric: Metric) -> tuple[int, int, str]:
-    return metric.step, metric.timestamp, str(metric.value)  # as text NaN equals itself
 
 
 def _models(client: mlflow.MlflowClient, run: MlflowRun) -> list[LoggedModel]:
@@ -199,10 +181,6 @@ def _clear(own: mlflow.MlflowClient, entry: Entry) -> None:
 
 def _path(uri: str) -> Path:
     return Path(unquote(urlparse(uri).path))
-
-
-def _name(server: Any) -> str:
-    return store.redact(server.tracking_uri)
 
 
 def _say(text: str) -> None:

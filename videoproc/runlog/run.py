@@ -18,9 +18,9 @@ import mlflow
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
 from videoproc.runlog import journal, store
+from videoproc.runlog.store import Away, ask, demand
 from videoproc.types import UserError
 
 if TYPE_CHECKING:
@@ -43,14 +43,13 @@ Call = Callable[[mlflow.MlflowClient, str], Answer]
 class Work:
     """What a job at work knows of its run, to go on in the journal when the server goes away.
 
+    experiment, tags: what the journal's run begins with. hold: open as long as the job.
     written: all that was written so far, so that the journal's run holds it too.
     """
 
     job: str
     experiment: str
-    name: str
-    tags: dict[str, str]
-    resumed: bool
+    tags: Mapping[str, str]
     hold: ExitStack
     written: list[Call[Any]] = field(default_factory=list)
 
@@ -226,25 +225,26 @@ class Run:
         by_step = {m.step: m.value for m in sorted(found, key=lambda m: m.timestamp)}
         return sorted(by_step.items())
 
+    def has(self, name: str) -> bool:
+        """Whether there is an artifact of this name."""
+        folder = str(PurePosixPath(name).parent) if "/" in name else None
+        found = self._read(lambda client, run_id: client.list_artifacts(run_id, folder))
+        return any(file.path == name for file in found)
+
     def read_json(self, name: str) -> Any:
         """What `log_json` has put into an artifact."""
         return json.loads(self.read_bytes(name))
 
     def read_bytes(self, name: str) -> bytes:
-        """An artifact's content."""
-
-        def read(client: mlflow.MlflowClient, run_id: str) -> bytes:
-            with tempfile.TemporaryDirectory() as folder:
-                return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
-
-        return self._read(read)
+        """An artifact's content; a UserError where there is none."""
+        content = self._read(lambda client, run_id: store.artifact(client, run_id, name))
+        if content is None:
+            raise UserError(f"run {self.run_id!r} has no artifact {name!r}")
+        return content
 
     def read_table(self, name: str) -> pa.Table:
-        """What `log_table` has put into an artifact; a UserError where there is none."""
-        try:
-            return pq.read_table(pa.BufferReader(self.read_bytes(name)))
-        except (MlflowException, OSError) as error:
-            raise UserError(f"run {self.run_id!r} has no artifact {name!r}") from error
+        """What `log_table` has put into an artifact."""
+        return pq.read_table(pa.BufferReader(self.read_bytes(name)))
 
     @property
     def duration_s(self) -> float:
@@ -266,6 +266,11 @@ class Run:
         return dict(self._stored().data.metrics)
 
     @property
+    def status(self) -> str:
+        """RUNNING, FINISHED or FAILED."""
+        return str(self._stored().info.status)
+
+    @property
     def params(self) -> dict[str, str]:
         """The flattened config."""
         return dict(self._stored().data.params)
@@ -278,19 +283,17 @@ class Run:
         return self._read(lambda client, run_id: client.get_run(run_id))
 
     def _read(self, call: Call[Answer]) -> Answer:
-        if self.work is None:
-            with journal.shared(self.workspace, self.run_id) as entry:
-                if entry is not None and entry.whole:
-                    return call(journal.client(self.workspace), entry.local_id)
-            self._return_to_store()
-        try:
-            return ask(self.client, call, self.stored_id)
-        except Away as away:
-            if self.work is None:
-                what = f"run {self.run_id!r}"
-                raise store.away_error(self.client.tracking_uri, what) from away
-        self._switch(self.work)
-        return call(self.client, self.stored_id)
+        if self.work is not None:
+            try:
+                return ask(self.client, call, self.stored_id)
+            except Away:
+                self._go_on_in_journal(self.work)
+                return call(self.client, self.stored_id)
+        with journal.entry_of(self.workspace, self.run_id) as entry:
+            if entry is not None and entry.whole:
+                return call(journal.client(self.workspace), entry.local_id)
+        self._return_to_store()
+        return demand(self.client, call, self.stored_id, what=f"run {self.run_id!r}")
 
     def _write(self, call: Call[Any], *, keep: bool = True) -> None:
         if self.work is None:
@@ -299,99 +302,55 @@ class Run:
         try:
             ask(self.client, call, self.stored_id)
         except Away:
-            self._switch(self.work)
+            self._go_on_in_journal(self.work)
             call(self.client, self.stored_id)
         if keep and store.is_server(self.client.tracking_uri):
             self.work.written.append(call)
 
     def _write_later(self, call: Call[Any]) -> None:
         """Write to a run whose job is not at work: also while another process may send it."""
-        while True:
-            with journal.shared(self.workspace, self.run_id) as entry:
-                if entry is not None:
-                    return call(journal.client(self.workspace), entry.local_id)
-            self._return_to_store()
-            try:
-                return ask(self.client, call, self.stored_id)
-            except Away:
-                with ExitStack() as hold:
-                    entry = journal.amend(self.workspace, self.run_id, hold=hold)
-                    if entry is not None:
-                        say_away("runlog", self.client.tracking_uri, self.workspace)
-                        return call(journal.client(self.workspace), entry.local_id)
+        with ExitStack() as hold:
+            entry = hold.enter_context(journal.entry_of(self.workspace, self.run_id))
+            if entry is None:
+                self._return_to_store()
+                try:
+                    return ask(self.client, call, self.stored_id)
+                except Away:
+                    say_away("runlog", self.client.tracking_uri, self.workspace)
+                entry = journal.enter(self.workspace, journal.PARTS, run_id=self.run_id, hold=hold)
+            return call(journal.client(self.workspace), entry.local_id)
 
     def _return_to_store(self) -> None:
         """A run that was opened in the journal is in the store itself when it was sent."""
-        if not journal.is_own(self.workspace, self.client):
-            return
-        client = store.connect(self.workspace)
-        try:
-            found = ask(client, on_server, self.run_id)
-        except Away as away:
-            raise store.away_error(client.tracking_uri, f"run {self.run_id!r}") from away
-        if found is None:
-            raise no_such_run(self.run_id, client.tracking_uri)
-        self.client, self.stored_id = client, found.info.run_id
+        if journal.is_own(self.workspace, self.client):
+            client = store.connect(self.workspace)
+            self.client, self.stored_id = client, found_run(client, self.run_id).info.run_id
 
-    def _switch(self, work: Work) -> None:
-        """Go on in the journal, with all that was written so far."""
+    def _go_on_in_journal(self, work: Work) -> None:
+        """Go on there with all that was written so far."""
         say_away(work.job, self.client.tracking_uri, self.workspace)
-        entry = journal.begin(
+        entry = journal.enter(
             self.workspace,
             work.experiment,
-            tags=work.tags,
-            name=work.name,
-            hold=work.hold,
             run_id=self.run_id,
-            whole=not work.resumed,
+            tags=work.tags,
+            hold=work.hold,
         )
-        if entry is None:  # amendments that wait already
-            entry = work.hold.enter_context(journal.shared(self.workspace, self.run_id))
-        assert entry is not None
         self.client, self.stored_id = journal.client(self.workspace), entry.local_id
         for call in work.written:
             call(self.client, self.stored_id)
         work.written.clear()
 
 
-class Away(Exception):  # noqa: N818 - no fault, a state
-    """The server does not answer."""
-
-
-def ask(client: mlflow.MlflowClient, call: Call[Answer], run_id: str) -> Answer:
-    """A call's answer; Away where there is a server and it does not answer."""
-    uri = client.tracking_uri
-    if not store.is_server(uri):
-        return call(client, run_id)
-    if not store.answers(uri):
-        raise Away
-    try:
-        return call(client, run_id)
-    except store.FAILURES as error:
-        if not store.is_absence(error):
-            raise
-        store.note_away(uri)
-        raise Away from error
-
-
-def on_server(client: mlflow.MlflowClient, run_id: str) -> mlflow.entities.Run | None:
-    """A run of the store, also by the id that it had in the journal."""
-    try:
-        return client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code not in store.NO_SUCH_RUN:
-            raise
-    if not run_id.isalnum():  # no id of ours, and no text for a filter
-        return None
-    named = f"tags.{journal.JOURNAL_ID} = '{run_id}'"
-    return next(store.search(client, store.all_experiments(client), named), None)
-
-
-def no_such_run(run_id: str, uri: str) -> UserError:
-    return UserError(
-        f"run {run_id!r} does not exist in {store.redact(uri)}: `make mlflow` lists the runs "
-        "there are"
-    )
+def found_run(client: mlflow.MlflowClient, run_id: str) -> mlflow.entities.Run:
+    """A run of the store, also by the id that it had in the journal; else a UserError."""
+    found = demand(client, store.run_of, run_id, what=f"run {run_id!r}")
+    if found is None:
+        raise UserError(
+            f"run {run_id!r} does not exist in {store.redact(client.tracking_uri)}: `make mlflow` "
+            "lists the runs there are"
+        )
+    return found
 
 
 def say_away(job: str, uri: str, workspace: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import re
+import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 # MLflow's own settings of these let a dead server hold up every call for four minutes.
@@ -18,27 +21,28 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import mlflow
 import requests
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as S3ConnectionError
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import InvalidUrlException, MlflowException, RestException
+from mlflow.store.entities import PagedList
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from videoproc.types import UserError
 
-try:  # a store on S3 is a choice of the user's
-    from botocore.exceptions import ConnectionError as S3ConnectionError
-    from botocore.exceptions import HTTPClientError as S3ClientError
-
-    S3_AWAY: tuple[type[Exception], ...] = (S3ConnectionError, S3ClientError)
-except ImportError:
-    S3_AWAY = ()
-
-FAILURES: tuple[type[Exception], ...] = (MlflowException, requests.RequestException, *S3_AWAY)
-"""What a call to MLflow may raise."""
+S3_AWAY = (S3ConnectionError, HTTPClientError)
+S3_FAILURES = (BotoCoreError, ClientError, Boto3Error)
+FAILURES = (MlflowException, requests.RequestException, *S3_AWAY)
+"""What a call to MLflow may raise of the place that it reached for."""
 
 ARTIFACTS = "VIDEOPROC_ARTIFACTS"
 """The URI below which a local store's new experiments keep their artifacts."""
+
+JOURNAL_ID = "journal_id"
+"""The tag of a run that holds its id as jobs know it, where its store has given it another."""
 
 MODEL_TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -51,6 +55,12 @@ for noisy in ("alembic", "mlflow.store.db.utils", "mlflow"):
 
 _away: dict[str, float] = {}
 """When each server was found not to answer, on the monotonic clock."""
+
+Answer = TypeVar("Answer")
+
+
+class Away(Exception):  # noqa: N818 - no fault, a state
+    """The server does not answer."""
 
 
 def tracking_uri(workspace: Path) -> str:
@@ -65,15 +75,20 @@ def is_server(uri: str) -> bool:
 
 def connect(workspace: Path) -> mlflow.MlflowClient:
     """The client of the store that the runs of a workspace go to; a server is not asked yet."""
-    workspace.mkdir(parents=True, exist_ok=True)
-    return client_of(tracking_uri(workspace))
+    return client_of(tracking_uri(workspace), folder=workspace)
 
 
-def client_of(uri: str) -> mlflow.MlflowClient:
-    try:
-        return mlflow.MlflowClient(uri)
-    except (MlflowException, SQLAlchemyError) as error:
-        raise _unusable(uri, error) from error
+def client_of(uri: str, *, folder: Path) -> mlflow.MlflowClient:
+    """The client of a store. Of jobs that begin at once one makes the tables: MLflow itself lets
+    them disturb each other and leave a broken file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "mlflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return mlflow.MlflowClient(uri)
+        # A database's driver may be missing.
+        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+            raise _unusable(uri, error) from error
 
 
 def answers(uri: str) -> bool:
@@ -97,21 +112,54 @@ def answers(uri: str) -> bool:
     except InvalidUrlException as error:
         raise _unusable(uri, error) from error
     except MlflowException:
-        note_away(uri)
-        return False
-    if response.status_code >= 500:
-        note_away(uri)
-        return False
-    return True
+        broken = True
+    else:
+        broken = response.status_code >= 500
+    if broken:
+        _away[uri] = time.monotonic()
+    return not broken
 
 
-def _unusable(uri: str, error: Exception) -> UserError:
-    setting = " (MLFLOW_TRACKING_URI)" if uri == os.environ.get("MLFLOW_TRACKING_URI") else ""
-    return UserError(f"MLflow cannot use {redact(uri)!r}{setting}: {one_line(error)}")
+def ask(
+    client: mlflow.MlflowClient, call: Callable[[mlflow.MlflowClient, Any], Answer], about: Any
+) -> Answer:
+    """The answer to `call(client, about)`; Away where there is a server and it does not answer."""
+    uri = client.tracking_uri
+    if not answers(uri):
+        raise Away
+    try:
+        return call(client, about)
+    except (*FAILURES, *S3_FAILURES) as error:
+        if is_server(uri) and is_absence(error):
+            _away[uri] = time.monotonic()
+            raise Away from error
+        if isinstance(error, S3_FAILURES):
+            raise UserError(
+                f"a run's artifacts cannot be reached: {one_line(error)}: check {ARTIFACTS}, "
+                "AWS_ENDPOINT_URL and the credentials"
+            ) from error
+        raise
 
 
-def note_away(uri: str) -> None:
-    _away[uri] = time.monotonic()
+def demand(
+    client: mlflow.MlflowClient,
+    call: Callable[[mlflow.MlflowClient, Any], Answer],
+    about: Any,
+    *,
+    what: str,
+) -> Answer:
+    """The answer to `call(client, about)`, without which nothing can be done: a UserError where
+    there is none, which says that `what` is needed."""
+    uri = redact(client.tracking_uri)
+    try:
+        return ask(client, call, about)
+    except Away as away:
+        raise UserError(
+            f"MLflow does not answer at {uri}: {what} is needed from there; start the server and "
+            "try again"
+        ) from away
+    except FAILURES as error:
+        raise UserError(f"MLflow does not give {what} at {uri}: {one_line(error)}") from error
 
 
 def is_absence(error: Exception) -> bool:
@@ -125,14 +173,12 @@ def is_absence(error: Exception) -> bool:
         )
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return error.response.status_code >= 500
-    return True
+    return isinstance(error, (requests.RequestException, *S3_AWAY))
 
 
-def away_error(uri: str, what: str) -> UserError:
-    return UserError(
-        f"MLflow does not answer at {redact(uri)}: {what} is needed from there; start the server "
-        "and try again"
-    )
+def _unusable(uri: str, error: Exception) -> UserError:
+    setting = " (MLFLOW_TRACKING_URI)" if uri == os.environ.get("MLFLOW_TRACKING_URI") else ""
+    return UserError(f"MLflow cannot use {redact(uri)!r}{setting}: {one_line(error)}")
 
 
 def redact(text: str) -> str:
@@ -144,18 +190,22 @@ def one_line(error: Exception) -> str:
     return redact(" ".join(str(error).split()))
 
 
+def experiments_of(data_name: str) -> tuple[str, str]:
+    """A dataset's experiments: what is compared, and the jobs that made the data."""
+    return data_name, f"{data_name}-processing"
+
+
 def experiment(client: mlflow.MlflowClient, name: str, location: str | None) -> str:
     """The id of an experiment; made where there is none yet."""
     found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
-    try:
-        return client.create_experiment(name, artifact_location=location, tags=MODEL_TRAINING_VIEW)
-    except MlflowException:  # another job was faster
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            raise
-        return found.experiment_id
+    if found is None:
+        try:
+            return client.create_experiment(name, location, tags=MODEL_TRAINING_VIEW)
+        except MlflowException:  # another job was faster
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return found.experiment_id
 
 
 def artifact_location(workspace: Path, name: str) -> str | None:
@@ -170,41 +220,79 @@ def artifact_location(workspace: Path, name: str) -> str | None:
     return f"{root.rstrip('/')}/{name}"
 
 
-def experiments_of(data_name: str) -> tuple[str, str]:
-    """A dataset's experiments: what is compared, and the jobs that made the data."""
-    return data_name, f"{data_name}-processing"
-
-
 def all_experiments(client: mlflow.MlflowClient) -> list[str]:
-    ids, token = [], None
-    while True:
-        page = client.search_experiments(max_results=PAGE, page_token=token)
-        ids += [found.experiment_id for found in page]
-        token = page.token
-        if not token:
-            return ids
-
-
-def search(
-    client: mlflow.MlflowClient, experiments: list[str], filter_string: str = "", page: int = PAGE
-) -> Iterator[MlflowRun]:
-    """All runs of some experiments that match, the newest first, fetched by the page."""
-    token = None
-    while experiments:
-        found = client.search_runs(
-            experiments,
-            filter_string,
-            order_by=["attributes.start_time DESC"],
-            max_results=page,
-            page_token=token,
-        )
-        yield from found
-        token = found.token
-        if not token:
-            return
+    found = _pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))
+    return [one.experiment_id for one in found]
 
 
 def named_experiments(client: mlflow.MlflowClient, names: tuple[str, ...]) -> list[str]:
     """The ids of those of the named experiments that there are."""
     found = [client.get_experiment_by_name(name) for name in names]
     return [one.experiment_id for one in found if one is not None]
+
+
+def search(
+    client: mlflow.MlflowClient, experiments: list[str], condition: str = "", *, page: int = PAGE
+) -> Iterator[MlflowRun]:
+    """All runs of some experiments that match, the newest first, fetched by the page."""
+    if not experiments:
+        return iter(())
+    order = ["attributes.start_time DESC"]
+    return _pages(
+        lambda token: client.search_runs(
+            experiments, condition, max_results=page, order_by=order, page_token=token
+        )
+    )
+
+
+def _pages(fetch: Callable[[str | None], PagedList[Answer]]) -> Iterator[Answer]:
+    token = None
+    while True:
+        page = fetch(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def with_tags(
+    client: mlflow.MlflowClient, experiments: list[str], tags: dict[str, str], condition: str
+) -> MlflowRun | None:
+    """The newest run of some experiments with these tags that matches."""
+    # MLflow's conditions cannot say every value.
+    sayable = [f"tags.`{key}` = '{value}'" for key, value in tags.items() if "'" not in value]
+    found = search(client, experiments, " and ".join([*sayable, condition]), page=10)
+    return next((run for run in found if tags.items() <= run.data.tags.items()), None)
+
+
+def run_of(client: mlflow.MlflowClient, run_id: str) -> MlflowRun | None:
+    """A run of the store, also by the id that it had in the journal."""
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in NO_SUCH_RUN:
+            raise
+    if not run_id.isalnum():  # no id of ours, and no text for a condition
+        return None
+    return next(search(client, all_experiments(client), f"tags.{JOURNAL_ID} = '{run_id}'"), None)
+
+
+def artifact(client: mlflow.MlflowClient, run_id: str, name: str) -> bytes | None:
+    """The content of a run's artifact; None where there is none of this name."""
+    path = PurePosixPath(name)
+    folder = str(path.parent) if len(path.parts) > 1 else None
+    if all(file.path != str(path) for file in client.list_artifacts(run_id, folder)):
+        return None
+    with tempfile.TemporaryDirectory() as target:
+        return Path(client.download_artifacts(run_id, name, target)).read_bytes()
+
+
+def known_id(run: MlflowRun) -> str:
+    """A run's id as jobs know it."""
+    return str(run.data.tags.get(JOURNAL_ID, run.info.run_id))
+
+
+def id_in(client: mlflow.MlflowClient, run_id: str) -> str:
+    """A run's id in the store: another one where it began in the journal."""
+    found = run_of(client, run_id)
+    return run_id if found is None else found.info.run_id

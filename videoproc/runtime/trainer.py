@@ -23,6 +23,7 @@ from videoproc.learning.loop import Report, Trainer
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
 from videoproc.runtime import session
+from videoproc.storage import Anywhere
 from videoproc.tasks import select_task
 from videoproc.types import UserError
 
@@ -64,7 +65,7 @@ class Assignment:
     card: Card
     train: Sequence[Sample]
     val: Sequence[Sample]
-    folder: Path
+    folder: Anywhere
 
 
 def fit(assignment: Assignment, *, workers: WorkerConfig, scratch: Path, on_report: Report) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -28,7 +29,10 @@ from videoproc.types import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """The tables below one absolute folder. Nothing is read or made before it is asked for."""
+    """The tables below one absolute folder. Nothing is read or made before it is asked for.
+
+    Clips and features are the same objects each time: their keys are read once.
+    """
 
     folder: Anywhere
 
@@ -52,11 +56,11 @@ class Dataset:
     def lease(self) -> Table:
         return Table(folder=self.folder / "lease", schema=schema.LEASE, key=("holder",))
 
-    @property
+    @cached_property
     def clips(self) -> Table:
         return Table(folder=self.folder / "clips", schema=schema.CLIPS, key=("clip_id",))
 
-    @property
+    @cached_property
     def features(self) -> Table:
         return Table(
             folder=self.folder / "features", schema=schema.FEATURES, key=("clip_id", "feature_id")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +53,8 @@ class Table:
     folder: Anywhere
     schema: pa.Schema
     key: tuple[str, ...]
-    _keys_by_file: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    _keys: set[str] = field(default_factory=set, repr=False)
+    _keys_are_of: set[str] = field(default_factory=set, repr=False)  # names of shards
 
     @classmethod
     def opened(cls, folder: Anywhere, *, key: tuple[str, ...]) -> Table:
@@ -76,13 +77,21 @@ class Table:
             return []
         return [self.folder / name for name in self._names(self._open(version))]
 
-    def keys(self) -> set[str]:
-        """The keys of all rows, `/`-joined. Each shard is read once in this table's life."""
-        names = [path.name for path in self.files()]
-        new = [name for name in names if name not in self._keys_by_file]
+    def keys(self) -> Set[str]:
+        """The keys of all rows, `/`-joined. A shard is read once in this table's life; the set is
+        the table's own, and grows with its commits."""
+        names = {path.name for path in self.files()}
+        if not names >= self._keys_are_of:
+            self._forget_keys()
+        new = sorted(names - self._keys_are_of)
         with ThreadPoolExecutor(READERS) as threads:
-            self._keys_by_file |= dict(zip(new, threads.map(self._keys_of, new), strict=True))
-        return {key for name in names for key in self._keys_by_file[name]}
+            for keys in threads.map(self._keys_of, new):
+                self._keys.update(keys)
+        self._keys_are_of |= names
+        return self._keys
+
+    def _forget_keys(self) -> None:
+        self._keys, self._keys_are_of = set(), set()
 
     def read(self, columns: Sequence[str] | None = None, *, version: int | None = None) -> pa.Table:
         """All rows, or some columns of them, in the order of the shards; now or at a version."""
@@ -239,7 +248,11 @@ class Table:
                 if self._open().version() == table.version():
                     raise  # nobody was faster: the log itself refuses
                 continue
-            self._keys_by_file |= {shard.name: shard.keys for shard in made.add}
+            if made.remove:
+                self._forget_keys()
+            else:
+                self._keys_are_of |= {shard.name for shard in made.add}
+                self._keys.update(key for shard in made.add for key in shard.keys)
             return made
         raise ConflictError(f"{self.folder}: {COMMIT_ATTEMPTS} commits lost to another writer")
 
@@ -286,13 +299,13 @@ class Table:
         return row_keys(read_parquet(self.folder / name, list(self.key)), self.key)
 
     def _without_known_rows(self, shards: Sequence[Shard]) -> list[Shard]:
-        known = self.keys()
+        known, added = self.keys(), set[str]()
         fresh: list[Shard] = []
         for shard in shards:
             new = []
             for key in shard.keys:
-                new.append(key not in known)
-                known.add(key)
+                new.append(key not in known and key not in added)
+                added.add(key)
             if all(new):
                 fresh.append(shard)
             elif any(new):

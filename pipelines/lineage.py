@@ -1,0 +1,109 @@
+"""From a video to all that was made of it: table versions, runs that used it, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+
+from pipelines import cli
+from videoproc import runlog
+from videoproc.corpus import manifest
+from videoproc.report.progress import say
+from videoproc.runlog import Use
+from videoproc.tables import Dataset
+from videoproc.tables.lineage import Trace, as_ranges, predicted_by, traces
+from videoproc.types import UserError, Video
+
+
+@dataclass(frozen=True)
+class LineageConfig:
+    """What lineage does.
+
+    Args:
+        video: the uri of a video, the end of it, or the beginning of its digest.
+        data: the dataset folder.
+    """
+
+    video: str
+    _: KW_ONLY
+    data: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """traces: by table. uses: runs, the newest first. predicted: runs whose predictions stand in
+    the tables now, by table."""
+
+    video: Video
+    traces: Mapping[str, Trace]
+    uses: Sequence[Use]
+    predicted: Mapping[str, set[str]]
+
+
+def lineage(config: LineageConfig) -> Lineage:
+    """From a video to all that was made of it: table versions, runs that used it, predictions."""
+    dataset = Dataset(folder=cli.absolute(config.data))
+    video = find_video(dataset, config.video)
+    found = trace_video(dataset, video)
+    labels = ", ".join(video.labels) or "unlabelled"
+    group = f", group {video.group}" if video.group is not None else ""
+    split = f", split {video.split}" if video.split is not None else ""
+    say("lineage", f"{video.uri}: {labels}{group}{split}")
+    say("lineage", f"video {video.video_id}")
+    for name, trace in found.traces.items():
+        say("lineage", f"{name}: {_in_table(trace)}")
+    say_uses(found.uses, job="lineage")
+    for name, runs in found.predicted.items():
+        say("lineage", f"{name}: predicted by {', '.join(sorted(runs))}")
+    return found
+
+
+def find_video(dataset: Dataset, text: str) -> Video:
+    """The one video that `text` names, also one that only older versions of the manifest have."""
+    dataset.require_manifest()
+    missing: UserError | None = None
+    for version in range(dataset.manifest.version, -1, -1):
+        try:
+            rows = dataset.manifest.read(version=version)
+        except FileNotFoundError:  # vacuumed, or purged
+            continue
+        try:
+            return manifest.find(manifest.from_table(rows), text)
+        except manifest.NoSuchVideoError as error:
+            missing = missing or error
+    raise missing or UserError(f"no video {text!r} in any version of {dataset.manifest.folder}")
+
+
+def trace_video(dataset: Dataset, video: Video) -> Lineage:
+    """Look a video up in every table and every run of its dataset."""
+    found = traces(dataset, video.video_id)
+    uses = runlog.uses_of(
+        data=dataset.folder,
+        workspace=cli.workspace(),
+        video_id=video.video_id,
+        group=video.group,
+        versions={name: trace.versions for name, trace in found.items()},
+    )
+    return Lineage(
+        video=video, traces=found, uses=uses, predicted=predicted_by(dataset, video.video_id)
+    )
+
+
+def say_uses(uses: Sequence[Use], *, job: str) -> None:
+    """The runs, by what they did with the video."""
+    for use in uses:
+        say(job, f"run {use.run_id} ({use.job} {use.name}) {use.said}")
+    if not uses:
+        say(job, "no run has used it")
+
+
+def _in_table(trace: Trace) -> str:
+    rows = f"{trace.rows} row{'' if trace.rows == 1 else 's'} now"
+    if not trace.versions:
+        return rows + ", in no version"
+    gone = f"; no longer readable: {as_ranges(trace.unreadable)}" if trace.unreadable else ""
+    return f"{rows}, in versions {as_ranges(trace.versions)}, {len(trace.files)} files{gone}"
+
+
+if __name__ == "__main__":
+    cli.main(lineage, LineageConfig)
