@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from pipelines import cli
 from videoproc import runlog
@@ -16,7 +17,7 @@ from videoproc.features import Feature, compute_features, select_features
 from videoproc.media import Limits, Sampling, Size, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
-from videoproc.tables import Dataset, Recipe, Table, quarantine, step
+from videoproc.tables import Dataset, FrameFormat, Recipe, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import STAGE, Work, plan_work
 from videoproc.types import Row, UserError, Video
@@ -34,6 +35,7 @@ class ExtractConfig:
         sampling: which frames of a video make a clip.
         size: the size that frames are scaled to, in pixels.
         augmentation: how augmented views are drawn; by default there are none.
+        frames: how the frames of clips are stored.
         features: the features to compute, by name.
         limits: what decoding one video may cost before it is given up.
         retry_quarantined: try the videos again that failed to decode before.
@@ -47,6 +49,7 @@ class ExtractConfig:
     sampling: Sampling = field(default_factory=Sampling)
     size: Size = field(default_factory=Size)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    frames: FrameFormat = field(default_factory=FrameFormat)
     features: tuple[str, ...] = ("colour", "motion")
     limits: Limits = field(default_factory=Limits)
     retry_quarantined: bool = False
@@ -89,7 +92,12 @@ def extract(config: ExtractConfig) -> Extracted:
     started = time.monotonic()
     dataset = Dataset(folder=cli.absolute(config.data))
     features = select_features(config.features)
-    recipe = Recipe(sampling=config.sampling, size=config.size, augmentation=config.augmentation)
+    recipe = Recipe(
+        sampling=config.sampling,
+        size=config.size,
+        augmentation=config.augmentation,
+        frames=config.frames,
+    )
     videos = manifest.from_table(dataset.require_manifest())
     if config.retry_quarantined:
         held = quarantine.choose(dataset.quarantine, stage=STAGE)
@@ -232,20 +240,14 @@ def _decode(
 ) -> None:
     from videoproc.runtime import dataflow
 
-    recipe = work.recipe
+    select_clips = step.select_clips(work.recipe.recipe_id, frame_format=work.recipe.frames)
     sink = step.write_shards(
         outputs=[
-            step.output("clips", dataset.clips, step.select_clips(recipe.recipe_id)),
+            step.output("clips", dataset.clips, select_clips),
             step.output("features", dataset.features, step.select_features),
         ]
     )
-    steps = [
-        dataflow.Named(
-            "decode", decode_clips(sampling=recipe.sampling, size=recipe.size, limits=config.limits)
-        ),
-        dataflow.Named("augment", make_views(augmentation=recipe.augmentation)),
-        dataflow.Named("features", compute_features(features=features)),
-    ]
+    steps = [*_decoding(work.recipe, config), _measuring(features)]
     progress = Progress(job="extract", unit="clips", total=work.num_clips)
     for rows in work.windows():
         _take(dataflow.run(rows, steps=steps, sink=sink, inline=config.inline), intake, progress)
@@ -255,22 +257,40 @@ def _decode(
 def _measure(
     work: Work, dataset: Dataset, features: Sequence[Feature], config: ExtractConfig, intake: Intake
 ) -> None:
+    """Features of clips that are in: from stored frames, or decoded anew where those have lost."""
     from videoproc.runtime import dataflow
 
-    receipts = dataflow.run(
-        step.stored_rows(dataset.clips, work.measure),
-        steps=[
-            dataflow.Named("read", step.read_stored_clips()),
-            dataflow.Named("features", compute_features(features=features)),
-        ],
-        sink=step.write_shards(
-            outputs=[step.output("features", dataset.features, step.select_features)]
-        ),
-        inline=config.inline,
+    sink = step.write_shards(
+        outputs=[step.output("features", dataset.features, step.select_features)]
     )
+    parts: Iterable[list[Row]]
+    if work.recipe.frames.is_lossy:
+        parts, source = work.windows_to_measure(), _decoding(work.recipe, config)
+    else:
+        parts = [step.stored_rows(dataset.clips, work.measure)]
+        source = [dataflow.Named("read", step.read_stored_clips())]
+    steps = [*source, _measuring(features)]
     progress = Progress(job="extract", unit="stored clips", total=len(work.measure))
-    _take(receipts, intake, progress)
+    for rows in parts:
+        _take(dataflow.run(rows, steps=steps, sink=sink, inline=config.inline), intake, progress)
     progress.close()
+
+
+# These give `dataflow.Named`s: even to name that type would import Ray.
+def _decoding(recipe: Recipe, config: ExtractConfig) -> list[Any]:
+    from videoproc.runtime.dataflow import Named
+
+    decode = decode_clips(sampling=recipe.sampling, size=recipe.size, limits=config.limits)
+    return [
+        Named("decode", decode),
+        Named("augment", make_views(augmentation=recipe.augmentation)),
+    ]
+
+
+def _measuring(features: Sequence[Feature]) -> Any:
+    from videoproc.runtime.dataflow import Named
+
+    return Named("features", compute_features(features=features))
 
 
 def _take(receipts: Iterable[Row], intake: Intake, progress: Progress) -> None:

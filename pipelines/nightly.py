@@ -25,7 +25,7 @@ from videoproc.report.night import DONE as OUTCOME_DONE
 from videoproc.report.night import FAILED, NOTHING_NEW
 from videoproc.report.progress import say
 from videoproc.report.table import side_by_side
-from videoproc.tables import Dataset, lease
+from videoproc.tables import Dataset, FrameFormat, lease
 from videoproc.tables.lease import HeldError
 
 DONE = "night.json"
@@ -45,6 +45,7 @@ class NightlyConfig:
         sampling: which frames of a video make a clip.
         size: the size that frames are scaled to, in pixels.
         augmentation: how augmented views are drawn; by default there are none.
+        frames: how the frames of clips are stored.
         features: the features to compute, by name.
         limits: what decoding one video may cost before it is given up.
         max_failed_share: fail when more than this share of the corpus has no clips.
@@ -68,6 +69,7 @@ class NightlyConfig:
     sampling: Sampling = field(default_factory=Sampling)
     size: Size = field(default_factory=Size)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    frames: FrameFormat = field(default_factory=FrameFormat)
     features: tuple[str, ...] = ("colour", "motion")
     limits: Limits = field(default_factory=Limits)
     max_failed_share: float = 0.2
@@ -109,6 +111,7 @@ class NightlyConfig:
             sampling=self.sampling,
             size=self.size,
             augmentation=self.augmentation,
+            frames=self.frames,
             features=self.features,
             limits=self.limits,
             max_failed_share=self.max_failed_share,

@@ -182,6 +182,7 @@ def _apply(
             decode_clips(sampling=recipe.sampling, size=recipe.size, limits=config.limits),
         ),
         dataflow.Named("augment", make_views(augmentation=recipe.augmentation)),
+        dataflow.Named("encode", step.as_stored(frame_format=recipe.frames)),
     ]
     read = [dataflow.Named("read", step.read_stored_clips())]
     progress = Progress(job="predict", unit="clips", total=len(work.done) + work.num_clips)

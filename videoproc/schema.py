@@ -65,7 +65,8 @@ CLIPS = pa.schema(
         ("pts_s", pa.list_(pa.float64())),
         ("shape", pa.list_(pa.int32())),  # T, H, W, C
         ("dtype", pa.string()),
-        ("frames", pa.binary()),
+        ("encoding", pa.string()),  # raw or jpeg
+        ("frames", pa.list_(pa.binary())),  # one a frame: H x W x C values, or a JPEG file
     ]
 )
 
@@ -137,5 +138,8 @@ def video_id(digest: str) -> str:
 
 
 def frames_of(row: Row) -> np.ndarray:
-    """The frames of a clip row as an array in the row's shape (T, H, W, C), read-only, no copy."""
+    """The frames of a clip row between steps, in its shape (T, H, W, C), read-only, no copy.
+
+    There they are raw and in one piece; `videoproc.tables.decode_frames` takes rows of the table.
+    """
     return np.frombuffer(row["frames"], dtype=row["dtype"]).reshape(row["shape"])

@@ -103,9 +103,9 @@ def fill(work: Path, _: int) -> str:
                 "pts_s": [0.0],
                 "shape": list(shape),
                 "dtype": "uint8",
-                "frames": np.zeros(shape, np.uint8).tobytes(),
+                "encoding": "raw",
+                "frames": [np.zeros(shape[1:], np.uint8).tobytes()],
             }
-            | ({"encoding": "raw"} if "encoding" in schema.CLIPS.names else {})
             for clip in part
         ]
         vectors = [

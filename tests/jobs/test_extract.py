@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,8 +13,9 @@ from pipelines import extract as extract_job
 from pipelines.extract import ExtractConfig, extract
 from videoproc.augment import Augmentation
 from videoproc.media import Sampling, Size
-from videoproc.tables import Dataset
+from videoproc.tables import Dataset, FrameFormat, decode_frames
 
+RAW, JPEG = FrameFormat(encoding="raw"), FrameFormat(encoding="jpeg")
 SMALL = {"sampling": Sampling(num_frames=4), "size": Size(height=16, width=16)}
 
 
@@ -101,6 +103,40 @@ def test_a_feature_asked_for_later_is_computed_from_stored_frames(data, videos, 
     shutil.rmtree(videos)  # so that nothing can be decoded
     run_extract(data)
     assert rows_of(data) == rows_of(tmp_path / "at_once")
+
+
+def test_features_do_not_depend_on_the_frame_format(data, tmp_path):
+    shutil.copytree(data, tmp_path / "jpeg")
+    raw, jpeg = run_extract(data, frames=RAW), run_extract(tmp_path / "jpeg", frames=JPEG)
+
+    def vectors(dataset):
+        rows = dataset.features.read(["video_id", "feature", "vector"]).to_pylist()
+        return sorted(rows, key=lambda row: (row["video_id"], row["feature"]))
+
+    assert vectors(jpeg) == vectors(raw)
+    assert set(jpeg.clips.read(["encoding"])["encoding"].to_pylist()) == {"jpeg"}
+
+
+def test_a_feature_asked_for_later_is_that_of_the_frames_before_jpeg(data, tmp_path, rows_of):
+    augmented = {"frames": JPEG, "augmentation": Augmentation(views=2)}
+    shutil.copytree(data, tmp_path / "at_once")
+    run_extract(tmp_path / "at_once", **augmented)
+    before = run_extract(data, features=("colour",), **augmented).clips.version
+    assert run_extract(data, **augmented).clips.version == before
+    assert rows_of(data) == rows_of(tmp_path / "at_once")
+
+
+def test_another_frame_format_decodes_again_and_leaves_the_old_clips(data):
+    before = clip_ids(run_extract(data, frames=RAW))
+    after = run_extract(data, frames=JPEG).clips.read().to_pylist()
+    assert before < {row["clip_id"] for row in after}
+    assert sorted(row["encoding"] for row in after) == ["jpeg"] * 6 + ["raw"] * 6
+    raw, jpeg = (
+        {row["video_id"]: decode_frames(row) for row in after if row["encoding"] == encoding}
+        for encoding in ("raw", "jpeg")
+    )
+    for video_id, frames in raw.items():
+        assert np.abs(frames.astype(int) - jpeg[video_id]).mean() < 8
 
 
 def test_a_video_that_cannot_be_decoded_costs_itself_only(flawed):

@@ -21,7 +21,7 @@ from videoproc.corpus.splits import SplitConfig
 from videoproc.features import FEATURES
 from videoproc.learning.config import LoopConfig
 from videoproc.media import Sampling, Size
-from videoproc.tables import Dataset
+from videoproc.tables import Dataset, FrameFormat
 from videoproc.types import UserError
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "incremental.md"
@@ -150,6 +150,10 @@ def size_changed(night: Night) -> None:
     night.extract["size"] = Size(height=24, width=24)
 
 
+def frame_format_changed(night: Night) -> None:
+    night.extract["frames"] = FrameFormat(encoding="jpeg", quality=80)
+
+
 def view_added(night: Night) -> None:
     night.extract["augmentation"] = Augmentation(views=2)
 
@@ -191,6 +195,7 @@ CASES = {
     "a feature's version raised": feature_raised,
     "another sampling": sampling_changed,
     "another size": size_changed,
+    "another frame format": frame_format_changed,
     "one more augmented view": view_added,
     "DECODE_VERSION raised": decode_version_raised,
     "a video that cannot be decoded": undecodable,

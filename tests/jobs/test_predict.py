@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from pipelines.evaluate import EvaluateConfig, evaluate
+from pipelines.extract import ExtractConfig, extract
 from pipelines.predict import PredictConfig, predict
-from videoproc.tables import Dataset, Table
+from videoproc.tables import Dataset, FrameFormat, Table
 from videoproc.tasks import select_task
 from videoproc.types import Row, UserError
 
@@ -73,6 +75,24 @@ def test_videos_that_are_not_extracted_are_decoded_to_the_same_answers(
     assert decoded.keys() == stored.keys()
     for video_id, row in decoded.items():
         assert row["probabilities"] == pytest.approx(stored[video_id]["probabilities"], abs=1e-5)
+
+
+def test_a_model_of_jpeg_clips_gives_stored_and_decoded_videos_the_same_answers(
+    trained, log_untrained, extracted: Path, tmp_path: Path
+) -> None:
+    manifest_only = Dataset(folder=tmp_path / "manifest only")
+    manifest_only.manifest.replace(Dataset(folder=extracted).manifest.read())
+    recipe = replace(
+        Dataset(folder=extracted).recipe, frames=FrameFormat(encoding="jpeg", quality=10)
+    )
+    of_jpeg = replace(trained, run_id=log_untrained(recipe=recipe))
+    decoded = run_predict(manifest_only.folder, of_jpeg)
+    settings = {"sampling": recipe.sampling, "size": recipe.size, "frames": recipe.frames}
+    extract(ExtractConfig(data=str(extracted), inline=True, **settings))
+    stored = run_predict(extracted, of_jpeg)
+    assert decoded.keys() == stored.keys()
+    for video_id, row in decoded.items():
+        assert row["probabilities"] == pytest.approx(stored[video_id]["probabilities"], abs=1e-6)
 
 
 @pytest.mark.usefixtures("ray_cluster")

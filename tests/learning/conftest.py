@@ -49,6 +49,10 @@ def make_videos() -> list[Video]:
     ]
 
 
+def noise(rng: np.random.Generator, shape: tuple[int, ...], label: str) -> np.ndarray:
+    return (rng.integers(0, 120, shape, np.uint8) + 60 * LABELS.index(label)).astype(np.uint8)
+
+
 def store_clips(dataset: Dataset, videos: list[Video], recipe: Recipe) -> None:
     """Noise, the brighter the later its label stands in LABELS; ten clips a shard."""
     rng = np.random.default_rng(0)
@@ -61,9 +65,8 @@ def store_clips(dataset: Dataset, videos: list[Video], recipe: Recipe) -> None:
             "pts_s": [i / 24 for i in range(shape[0])],
             "shape": list(shape),
             "dtype": "uint8",
-            "frames": (rng.integers(0, 120, shape, np.uint8) + 60 * LABELS.index(str(video.label)))
-            .astype(np.uint8)
-            .tobytes(),
+            "encoding": "raw",
+            "frames": [frame.tobytes() for frame in noise(rng, shape, str(video.label))],
         }
         for video in videos
         for clip in recipe.clips_of(video)

@@ -57,10 +57,25 @@ def clip_rows() -> Callable[..., list[Row]]:
                 "pts_s": [t / 10 for t in range(num_frames)],
                 "shape": list(shape),
                 "dtype": "uint8",
-                "frames": np.random.default_rng(i).integers(0, 256, shape, np.uint8).tobytes(),
+                "encoding": "raw",
+                "frames": [
+                    frame.tobytes()
+                    for frame in np.random.default_rng(i).integers(0, 256, shape, np.uint8)
+                ],
             }
             for i in range(count)
         ]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def between_steps() -> Callable[[Row], Row]:
+    """A row of the clips table as the steps pass it on: frames raw and in one piece."""
+
+    def make(row: Row) -> Row:
+        kept = {name: value for name, value in row.items() if name != "encoding"}
+        return kept | {"frames": b"".join(row["frames"])}
 
     return make
 

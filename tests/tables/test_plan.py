@@ -74,6 +74,16 @@ def test_clips_that_lack_a_feature_are_measured(videos):
     vectors = [(clip, COLOUR) for clip in clips] + [(clips[0], MOTION)]
     work = plan(videos[:1], features=[COLOUR, MOTION], clips=clips, vectors=vectors)
     assert (work.videos, work.measure) == ([], [clip.clip_id for clip in clips[1:]])
+    assert work.measured == videos[:1]
+
+
+def test_clips_are_measured_anew_from_their_own_spans_only(videos):
+    clips = clips_of(videos[0])
+    vectors = [(clip, COLOUR) for clip in clips[:3]]
+    work = plan(videos[:1], features=[COLOUR], clips=clips, vectors=vectors)
+    ((row,),) = work.windows_to_measure()
+    assert [span["clip_index"] for span in row["spans"]] == [1]
+    assert [clip["clip_id"] for clip in row["wanted"]] == [clips[3].clip_id]
 
 
 def test_a_quarantined_video_is_left_alone_and_counted(videos):

@@ -8,25 +8,47 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from videoproc.tables import Dataset, read
-from videoproc.types import UserError
+from videoproc.schema import content_id
+from videoproc.tables import Dataset, FrameFormat, decode_frames, read
+from videoproc.tables.frames import encode_frames
+from videoproc.types import Row, UserError
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reading-tables.md"
 BLOCKS = re.findall(r"```(python|sh)\n(.*?)```", DOCUMENT.read_text(), flags=re.S)
 
+JPEG_CLIPS = 5
+
 
 @pytest.fixture
 def demo(extracted: Path, tmp_path: Path) -> Path:
-    """The dataset at the address that the document has."""
+    """The dataset at the address that the document has, with clips in JPEG beside the raw ones."""
     (tmp_path / "workspace").mkdir()
-    return extracted.rename(tmp_path / "workspace" / "demo")
+    data = extracted.rename(tmp_path / "workspace" / "demo")
+    clips = Dataset(folder=data).clips
+    clips.append_rows([in_jpeg(row) for row in clips.read().to_pylist()[:JPEG_CLIPS]])
+    return data
+
+
+def in_jpeg(row: Row) -> Row:
+    frames = encode_frames(decode_frames(row), FrameFormat(encoding="jpeg"))
+    clip_id = content_id(row["clip_id"], "jpeg")
+    return row | {"clip_id": clip_id, "encoding": "jpeg", "frames": frames}
 
 
 @pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize("block", [text for language, text in BLOCKS if language == "python"])
 def test_a_python_block_runs(block: str) -> None:
     exec(compile(block, str(DOCUMENT), "exec"), {})
+
+
+@pytest.mark.usefixtures("demo")
+def test_the_pictures_of_jpeg_clips_are_files_that_pillow_opens(tmp_path: Path) -> None:
+    (block,) = (text for _, text in BLOCKS if "write_bytes" in text)
+    exec(compile(block, str(DOCUMENT), "exec"), {})
+    sizes = [Image.open(path).size for path in tmp_path.glob("*.jpg")]
+    assert sizes == [(16, 16)] * JPEG_CLIPS
 
 
 @pytest.mark.usefixtures("demo")

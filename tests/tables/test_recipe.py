@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from videoproc.augment import Augmentation
 from videoproc.media import Sampling, Size
-from videoproc.tables import Recipe
+from videoproc.tables import FrameFormat, Recipe
 
 RECIPE = Recipe(augmentation=Augmentation(views=2))
 
@@ -24,12 +25,23 @@ def ids(recipe, video):
         {"sampling": Sampling(burst_frames=2)},
         {"sampling": Sampling(clip_s=1.0)},
         {"size": Size(height=64)},
+        {"frames": FrameFormat(encoding="jpeg")},
+        {"frames": FrameFormat(encoding="jpeg", quality=75)},
     ],
     ids=str,
 )
 def test_what_changes_the_frames_changes_every_id(make_video, change):
     video = make_video("v")
     assert not set(ids(RECIPE, video)) & set(ids(replace(RECIPE, **change), video))
+
+
+def test_each_quality_of_jpeg_has_ids_of_its_own_and_raw_has_no_quality(make_video):
+    def of(encoding, quality):
+        frames = FrameFormat(encoding=encoding, quality=quality)
+        return ids(Recipe(frames=frames), make_video("v"))
+
+    assert of("jpeg", 90) != of("jpeg", 75)
+    assert of("raw", 90) == of("raw", 75)
 
 
 def test_what_changes_the_augmentation_changes_the_views_and_not_the_clip(make_video):
@@ -61,5 +73,12 @@ def test_a_recipe_survives_json():
         sampling=Sampling(num_frames=6, burst_frames=3, clip_s=2.5),
         size=Size(height=10, width=20),
         augmentation=Augmentation(views=3, flip_horizontal=True),
+        frames=FrameFormat(encoding="jpeg", quality=70),
     )
     assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_a_recipe_of_before_there_were_frame_formats_is_of_raw_frames():
+    values = json.loads(RECIPE.to_json())
+    del values["frames"]
+    assert Recipe.from_json(json.dumps(values)).frames == FrameFormat(encoding="raw")

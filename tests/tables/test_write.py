@@ -1,4 +1,4 @@
-"""Shards: whole or not there, named by their bytes, in row groups of about a megabyte."""
+"""Shards: whole or not there, named by their bytes, in row groups that are read whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from videoproc import schema
 from videoproc.tables import write_shard
-from videoproc.tables.write import ROW_GROUP_BYTES
+from videoproc.tables.write import FRAMES_GROUP_BYTES
 
 
 def clips_shard(folder, rows):
@@ -44,16 +44,17 @@ def test_rows_of_the_same_keys_and_other_values_make_another_file(tmp_path, clip
     assert (tmp_path / first.name).read_bytes() == before
 
 
-def test_row_groups_hold_about_a_megabyte(tmp_path, clip_rows):
-    shard = clips_shard(tmp_path, clip_rows(40, side=128, num_frames=4))  # 0.19 MB a clip
+def test_small_clips_share_row_groups_of_about_an_eighth_of_a_megabyte(tmp_path, clip_rows):
+    shard = clips_shard(tmp_path, clip_rows(40, side=48, num_frames=4))  # 28 KB a clip
     metadata = pq.read_metadata(tmp_path / shard.name)
     sizes = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
     assert len(sizes) > 5
-    assert all(0.5 * ROW_GROUP_BYTES < size < 1.2 * ROW_GROUP_BYTES for size in sizes[:-1])
+    low, high = 0.5 * FRAMES_GROUP_BYTES, 1.2 * FRAMES_GROUP_BYTES
+    assert all(low < size < high for size in sizes[:-1])
 
 
 def test_a_clip_larger_than_a_row_group_has_one_of_its_own(tmp_path, clip_rows):
-    shard = clips_shard(tmp_path, clip_rows(2, side=512, num_frames=2))
+    shard = clips_shard(tmp_path, clip_rows(2, side=256, num_frames=2))
     assert pq.read_metadata(tmp_path / shard.name).num_row_groups == 2
 
 

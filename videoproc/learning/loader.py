@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +23,7 @@ from videoproc.tasks import Batch
 from videoproc.types import Row
 
 PREFETCHED = 3  # batches held ready by the reading thread
+READERS = 4  # threads that read and decode the clips of a batch
 
 MakeBatch = Callable[[Sequence[Row]], dict[str, np.ndarray]]
 
@@ -83,12 +85,14 @@ def batches(
     plan = list(parts(order, batch_size=batch_size, rank=rank, num_workers=num_workers))
 
     def read() -> Iterator[GlobalBatch]:
-        for indices, weights, global_size in plan[first_batch:]:
-            rows = [read_sample(samples[index], reader) for index in indices]
-            arrays = {name: torch.from_numpy(a) for name, a in make_batch(rows).items()}
-            yield GlobalBatch(
-                arrays=arrays, weight_b=torch.from_numpy(weights), global_size=global_size
-            )
+        with ThreadPoolExecutor(READERS) as readers:
+            for indices, weights, global_size in plan[first_batch:]:
+                part = [samples[index] for index in indices]
+                rows = list(readers.map(lambda sample: read_sample(sample, reader), part))
+                arrays = {name: torch.from_numpy(a) for name, a in make_batch(rows).items()}
+                yield GlobalBatch(
+                    arrays=arrays, weight_b=torch.from_numpy(weights), global_size=global_size
+                )
 
     waiting = waiting or Waiting()
     for batch in _read_ahead(read(), waiting):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from videoproc import storage
+from videoproc import schema, storage
 from videoproc.storage import Anywhere
+from videoproc.tables.frames import decode_frames
 from videoproc.tables.table import Table, read_parquet
 from videoproc.types import Row
 
 OPEN_SHARDS = 64  # parsed footers kept; a file is only open while it is read
+NEEDED = ("clip_id", "encoding", "dtype", "shape")  # to make an array of `frames`
 
 
 @dataclass(frozen=True)
@@ -44,30 +46,32 @@ def locate_clips(table: Table, clip_ids: Collection[str]) -> dict[str, Place]:
 
 
 class ClipReader:
-    """Reads clip rows by place; the memory it takes does not grow with the table."""
+    """Reads clip rows by place, their frames raw and in one piece whatever the table holds.
+
+    `frames` is a memoryview of the array that they were decoded into, for `schema.frames_of`.
+    The memory that a reader takes does not grow with the table. Threads may share it.
+    """
 
     def __init__(self, columns: Sequence[str] | None = None) -> None:
-        self._columns = list(columns) if columns is not None else None
-        self._metadata: OrderedDict[Anywhere, pq.FileMetaData] = OrderedDict()
+        names = schema.CLIPS.names if columns is None else columns
+        self._columns = [name for name in names if name != "encoding"]
+        needed = NEEDED if "frames" in self._columns else ()
+        self._read = list(dict.fromkeys([*self._columns, *needed]))
 
     def __call__(self, place: Place) -> Row:
         with pq.ParquetFile(
             storage.native(place.path),
-            metadata=self._footer(place.path),
+            metadata=read_footer(place.path),
             filesystem=storage.filesystem(place.path),
         ) as shard:
-            group: pa.Table = shard.read_row_group(place.row_group, columns=self._columns)
-        return group.slice(place.row, 1).to_pylist()[0]
-
-    def _footer(self, path: Anywhere) -> pq.FileMetaData:
-        if path not in self._metadata:
-            self._metadata[path] = read_footer(path)
-            if len(self._metadata) > OPEN_SHARDS:
-                self._metadata.popitem(last=False)
-        self._metadata.move_to_end(path)
-        return self._metadata[path]
+            group: pa.Table = shard.read_row_group(place.row_group, columns=self._read)
+        row = group.slice(place.row, 1).to_pylist()[0]
+        if "frames" in row:
+            row["frames"] = decode_frames(row).reshape(-1).data
+        return {name: row[name] for name in self._columns}
 
 
+@functools.lru_cache(OPEN_SHARDS)
 def read_footer(path: Anywhere) -> pq.FileMetaData:
-    """A shard's metadata."""
+    """A shard's metadata; shards never change."""
     return pq.read_metadata(storage.native(path), filesystem=storage.filesystem(path))

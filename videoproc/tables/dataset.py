@@ -146,7 +146,7 @@ def read(
 
     data: the dataset folder. table: manifest, files, clips, features, quarantine or
     predictions/<task>. version: as a run's tag `table_version.<table>` names it; by default the
-    last. `videoproc.schema.frames_of(row)` makes an array of a clip's frames.
+    last. `videoproc.tables.decode_frames(row)` makes an array of a clip's frames.
     Errors: UserError where there is no such table or version.
     """
     there = Dataset(folder=storage.at(data)).tables()

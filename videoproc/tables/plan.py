@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from videoproc.features import Feature
@@ -19,12 +19,14 @@ WINDOW = 20_000
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """videos: those with clips to decode; `windows` makes their rows. num_clips: how many clips
-    that are. measure: ids of clips that are in but lack a feature. done: ids of clips that are in.
-    held: videos that are left in quarantine, by the class of their error."""
+    that are. measure: ids of clips that are in but lack a feature, of the videos `measured`. done:
+    ids of clips that are in. held: videos that are left in quarantine, by the class of their
+    error."""
 
     videos: Sequence[Video]
     num_clips: int
     measure: Sequence[str]
+    measured: Sequence[Video]
     done: Sequence[str]
     held: Counter[str]
     recipe: Recipe
@@ -37,16 +39,22 @@ class Work:
 
     def windows(self) -> Iterator[list[Row]]:
         """The rows of the videos to decode, as the steps take them, a part at a time."""
-        for start in range(0, len(self.videos), WINDOW):
-            yield [self._decode_row(video) for video in self.videos[start : start + WINDOW]]
+        yield from self._windows(self.videos, lambda clip: clip.clip_id not in self.clip_keys)
 
-    def _decode_row(self, video: Video) -> Row:
-        missing = [
-            clip
-            for clip in self.recipe.clips_of(video, all_views=self.all_views)
-            if clip.clip_id not in self.clip_keys
-        ]
-        return _row(video, missing)
+    def windows_to_measure(self) -> Iterator[list[Row]]:
+        """The same for the clips to measure, where stored frames are not what features take."""
+        to_measure = set(self.measure)
+        yield from self._windows(self.measured, lambda clip: clip.clip_id in to_measure)
+
+    def _windows(
+        self, videos: Sequence[Video], is_wanted: Callable[[WantedClip], bool]
+    ) -> Iterator[list[Row]]:
+        def row(video: Video) -> Row:
+            clips = self.recipe.clips_of(video, all_views=self.all_views)
+            return _row(video, list(filter(is_wanted, clips)))
+
+        for start in range(0, len(videos), WINDOW):
+            yield [row(video) for video in videos[start : start + WINDOW]]
 
 
 def plan_work(
@@ -66,15 +74,19 @@ def plan_work(
     to_decode: list[Video] = []
     num_clips = 0
     measure: list[str] = []
+    measured: list[Video] = []
     done: list[str] = []
     left: Counter[str] = Counter()
     for video in videos:
         ids = [clip.clip_id for clip in recipe.clips_of(video, all_views=all_views)]
         stored = [clip_id for clip_id in ids if clip_id in clip_keys]
         done.extend(stored)
-        measure.extend(
+        lacking = [
             c for c in stored if any(f"{c}/{f.feature_id}" not in feature_keys for f in features)
-        )
+        ]
+        if lacking:
+            measure.extend(lacking)
+            measured.append(video)
         if len(stored) == len(ids):
             continue
         reason = held.get(quarantine_id(video.video_id, video.uri, STAGE, recipe.recipe_id))
@@ -87,6 +99,7 @@ def plan_work(
         videos=to_decode,
         num_clips=num_clips,
         measure=measure,
+        measured=measured,
         done=done,
         held=left,
         recipe=recipe,
@@ -95,8 +108,8 @@ def plan_work(
     )
 
 
-def _row(video: Video, missing: Sequence[WantedClip]) -> Row:
-    spans = {clip.clip_index: (clip.start_s, clip.end_s) for clip in missing}
+def _row(video: Video, wanted: Sequence[WantedClip]) -> Row:
+    spans = {clip.clip_index: (clip.start_s, clip.end_s) for clip in wanted}
     return {
         "video_id": video.video_id,
         "uri": video.uri,
@@ -106,6 +119,6 @@ def _row(video: Video, missing: Sequence[WantedClip]) -> Row:
         ],
         "wanted": [
             {"clip_index": clip.clip_index, "view": clip.view, "clip_id": clip.clip_id}
-            for clip in missing
+            for clip in wanted
         ],
     }

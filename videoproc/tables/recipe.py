@@ -12,6 +12,7 @@ from videoproc import schema
 from videoproc.augment import AUGMENT_VERSION, Augmentation
 from videoproc.media import DECODE_VERSION, Sampling, Size
 from videoproc.media.plan import clip_spans
+from videoproc.tables.frames import FrameFormat
 from videoproc.types import Video
 
 
@@ -29,16 +30,19 @@ class WantedClip:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How clips are made: which frames, at which size, in which views."""
+    """How clips are made: which frames, at which size, in which views, how stored."""
 
     sampling: Sampling = field(default_factory=Sampling)
     size: Size = field(default_factory=Size)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    frames: FrameFormat = field(default_factory=FrameFormat)
 
     @functools.cached_property
     def recipe_id(self) -> str:
         """The id of what view 0 is made by: other views do not change the clip itself."""
-        return schema.content_id(asdict(self.sampling), asdict(self.size), DECODE_VERSION)
+        return schema.content_id(
+            asdict(self.sampling), asdict(self.size), self.frames.identity, DECODE_VERSION
+        )
 
     def clip_id(self, *, video_id: str, clip_index: int, view: int) -> str:
         """An augmented view depends on its augmentation too; the number of views changes no id."""
@@ -75,4 +79,6 @@ class Recipe:
             sampling=Sampling(**values["sampling"]),
             size=Size(**values["size"]),
             augmentation=Augmentation(**values["augmentation"]),
+            # Checkpoints of before there was a choice are of raw frames.
+            frames=FrameFormat(**values.get("frames", {"encoding": "raw"})),
         )

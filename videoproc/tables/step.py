@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from videoproc import schema, storage
 from videoproc.storage import Anywhere
 from videoproc.tables.clip_reader import ClipReader, Place, locate_clips
+from videoproc.tables.frames import FrameFormat, decode_frames, encode_frames
 from videoproc.tables.table import Table
 from videoproc.tables.write import Shard, write_shard
 from videoproc.types import SECONDS, Row
@@ -110,14 +111,39 @@ def _written(good: pa.Table, outputs: Sequence[Output]) -> Iterator[Row]:
             }
 
 
-def select_clips(recipe_id: str) -> Callable[[pa.Table], pa.Table]:
-    """The rows of the clips table in a batch."""
+def select_clips(recipe_id: str, *, frame_format: FrameFormat) -> Callable[[pa.Table], pa.Table]:
+    """The rows of the clips table in a batch, their frames encoded."""
 
     def select(good: pa.Table) -> pa.Table:
-        rows = good.append_column("recipe_id", pa.array([recipe_id] * good.num_rows, pa.string()))
-        return rows.select(schema.CLIPS.names).cast(schema.CLIPS)
+        rows = good.select(["frames", "shape", "dtype"]).to_pylist()
+        made = {
+            "recipe_id": [recipe_id] * len(rows),
+            "encoding": [frame_format.encoding] * len(rows),
+            "frames": [encode_frames(schema.frames_of(row), frame_format) for row in rows],
+        }
+        columns = {
+            field.name: pa.array(made[field.name], field.type)
+            if field.name in made
+            else good[field.name].cast(field.type)
+            for field in schema.CLIPS
+        }
+        return pa.table(columns, schema=schema.CLIPS)
 
     return select
+
+
+def as_stored(*, frame_format: FrameFormat) -> Callable[[Row], Iterator[Row]]:
+    """A step: a decoded clip's frames as the table would give them back, with JPEG's losses."""
+
+    def step(row: Row) -> Iterator[Row]:
+        if row["error_class"] or not frame_format.is_lossy:
+            yield row
+            return
+        encoded = encode_frames(schema.frames_of(row), frame_format)
+        stored = row | {"encoding": frame_format.encoding, "frames": encoded}
+        yield row | {"frames": decode_frames(stored).tobytes()}
+
+    return step
 
 
 def select_features(good: pa.Table) -> pa.Table:
@@ -155,6 +181,9 @@ def read_stored_clips() -> Callable[[Row], Iterator[Row]]:
 
     def step(row: Row) -> Iterator[Row]:
         place = Place(storage.at(row["path"]), row["row_group"], row["row"])
-        yield reader(place) | {"uri": "", "stage": "", "error_class": "", "message": ""}
+        clip = reader(place)
+        # Ray pickles what is not plain, and a memoryview cannot be.
+        plain = clip | {"frames": bytes(clip["frames"])}
+        yield plain | {"uri": "", "stage": "", "error_class": "", "message": ""}
 
     return step

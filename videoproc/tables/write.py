@@ -16,7 +16,10 @@ from videoproc import storage
 from videoproc.storage import Anywhere
 
 SHARD_BYTES = 128 << 20  # what a shard should have: fewer files, and still read by row groups
-ROW_GROUP_BYTES = 1 << 20  # training reads single row groups: about a megabyte, never a shard
+ROW_GROUP_BYTES = 1 << 20
+FRAMES_GROUP_BYTES = 1 << 17
+"""Training reads single row groups in any order, and wants one clip of each: a clip in JPEG fills
+one, or a raw one; smaller clips share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +41,10 @@ def write_shard(folder: Anywhere, rows: pa.Table, *, key: tuple[str, ...]) -> Sh
     return Shard(name=name, size_bytes=len(content), num_rows=rows.num_rows, keys=keys)
 
 
-def rows_per_group(num_rows: int, num_bytes: int) -> int:
-    """How many of these rows make a row group of ROW_GROUP_BYTES."""
-    return max(1, num_rows * ROW_GROUP_BYTES // max(1, num_bytes))
+def rows_per_group(rows: pa.Table) -> int:
+    """How many of these rows make a row group."""
+    group_bytes = FRAMES_GROUP_BYTES if "frames" in rows.column_names else ROW_GROUP_BYTES
+    return max(1, rows.num_rows * group_bytes // max(1, rows.nbytes))
 
 
 def row_keys(rows: pa.Table, key: tuple[str, ...]) -> tuple[str, ...]:
@@ -54,8 +58,11 @@ def _parquet(rows: pa.Table) -> memoryview:
     pq.write_table(
         rows,
         sink,
-        row_group_size=rows_per_group(rows.num_rows, rows.nbytes),
-        compression={n: "NONE" if n == "frames" else "ZSTD" for n in _leaf_names(rows.schema)},
+        row_group_size=rows_per_group(rows),
+        compression={
+            name: "NONE" if name.startswith("frames.") else "ZSTD"
+            for name in _leaf_names(rows.schema)
+        },
         use_dictionary=[
             n for n in rows.column_names if pa.types.is_string(rows.schema.field(n).type)
         ],
