@@ -248,7 +248,9 @@ def test_another_datasets_metrics_do_not_stand_on_the_trained_run(trained, extra
     videos = manifest.from_table(dataset.manifest.read())
     other = {v.label: w.label for v, w in zip(videos, videos[7:] + videos[:7], strict=True)}
     dataset.manifest.replace(
-        manifest.to_table([replace(v, labels=(other[v.label],) if v.label else ()) for v in videos])
+        manifest.to_table(
+            [replace(v, labels=(told,) if (told := other[v.label]) else ()) for v in videos]
+        )
     )
     evaluate(EvaluateConfig(data=str(extracted), run=trained.run_id))
     assert trained.run.metrics["test/accuracy"] == before

@@ -80,7 +80,7 @@ def test_predictions_go_and_the_models_that_have_seen_it_are_named(trained, tmp_
     found = forget(ForgetConfig(video.digest, data=str(data)))
 
     assert video.video_id not in ids_of(dataset)["predictions/classification"]
-    assert [use.run_id for use in found.uses if use.has_learned] == [trained.run_id]
+    assert trained.run_id in [use.run_id for use in found.uses if use.has_learned]
     said = capsys.readouterr().out
     assert f"run {trained.run_id} (train cnn_gru) has learned from it, in split train" in said
     assert "rows of predictions/classification" in said or "row of predictions/" in said
