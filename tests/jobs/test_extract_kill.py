@@ -101,7 +101,7 @@ class Extract:
 
 
 def is_worker(name: str) -> bool:
-    """A worker or a decoder of one. Without its agents a node of Ray's ends: that is another kill."""
+    """A worker or a decoder of one; a node of Ray's whose agents are killed ends as a whole."""
     return "spawn_main" in name or (name.startswith("ray::") and "Agent" not in name)
 
 
