@@ -150,15 +150,18 @@ def test_a_submitted_command_is_quoted_and_its_config_absolute(tmp_path: Path) -
     ]
 
 
-def test_a_submitted_job_knows_the_workspace_the_callers_folder_the_code_and_mlflow(
-    tmp_path: Path,
-) -> None:
-    environ = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000", "AWS_SECRET_ACCESS_KEY": "s"}
+def test_a_submitted_job_knows_where_things_are_and_is_given_no_keys(tmp_path: Path) -> None:
+    places = {
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
+        "VIDEOPROC_ARTIFACTS": "s3://bucket/artifacts",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
+    }
+    environ = places | {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
     assert submit([], base_dir=tmp_path, environ=environ).runtime_env["env_vars"] == {
         "VIDEOPROC_WORKSPACE": "/data/workspace",
         "VIDEOPROC_BASE_DIR": str(tmp_path),
         "VIDEOPROC_CODE_VERSION": code_version(),
-        "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
+        **places,
     }
 
 

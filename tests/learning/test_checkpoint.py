@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from videoproc import storage
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card, Position
 from videoproc.types import UserError
@@ -159,3 +160,39 @@ def test_the_metrics_of_past_epochs_stand_in_the_last_checkpoint(
     save(tmp_path, make_card(), step=1, history=[{"val/loss": 2.0}])
     save(tmp_path, make_card(), step=2, history=[{"val/loss": 2.0}, {"val/loss": 1.0}])
     assert checkpoint.last_position(tmp_path).history == [{"val/loss": 2.0}, {"val/loss": 1.0}]
+
+
+def test_checkpoints_live_in_an_object_store_too(bucket: str, make_card: MakeCard) -> None:
+    folder, card = storage.at(f"{bucket}/runs/a"), make_card()
+    assert resume(folder, card)[2] == Position()
+    for step in (1, 2, 3):
+        model = save(folder, card, seed=step, step=step, best_step=min(step, 2))
+    resumed, _, position = resume(folder, card)
+    assert position.step == 3
+    torch.testing.assert_close(resumed.state_dict(), model.state_dict(), rtol=0, atol=0)
+    assert checkpoint.best(folder).name == "step-00000002"
+    kept = {file.path.parent.name for file in storage.files_below(folder)}
+    assert kept == {"step-00000002", "step-00000003"}, "the last and the best"
+    loaded, read = checkpoint.load(checkpoint.best(folder), device=CPU)
+    assert read.model == card.model
+    assert not loaded.training
+
+
+def test_an_upload_that_was_cut_short_counts_for_nothing(
+    bucket: str, make_card: MakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, card = storage.at(f"{bucket}/runs/a"), make_card()
+    save(folder, card, step=1)
+    write = storage.write_whole
+
+    def cut_short(file: storage.Anywhere, content: bytes) -> None:
+        if file.name == checkpoint.POSITION:
+            raise KeyboardInterrupt
+        write(file, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "write_whole", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            save(folder, card, step=2)
+    assert len([f for f in storage.files_below(folder) if f.path.parent.name.endswith("2")]) == 3
+    assert checkpoint.last_position(folder).step == 1
