@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipelines import cli
 from videoproc import runlog, schema
 from videoproc.corpus.manifest import Manifest
 from videoproc.report import night as nights
 from videoproc.report import page
 from videoproc.report.night import ModelResult, Night
+from videoproc.report.progress import say
 from videoproc.storage import Anywhere
 from videoproc.tables import Dataset, quarantine
 from videoproc.tables.clip_reader import ClipReader, locate_clips
-from videoproc.types import Row, Video
+from videoproc.types import Row, UserError, Video
 from videoproc.version import code_version
 
 if TYPE_CHECKING:
@@ -257,9 +259,16 @@ class _Pictures:
 
     def _frames(self, clip_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         places = locate_clips(self.diary.dataset.clips, clip_ids) if clip_ids else {}
-        rows = {clip_id: self.reader(place) for clip_id, place in places.items()}
-        self.shown |= {row["video_id"] for row in rows.values()}
-        return {clip_id: schema.frames_of(row) for clip_id, row in rows.items()}
+        frames = {}
+        for clip_id, place in places.items():
+            try:
+                row = self.reader(place)
+            except (UserError, OSError) as error:  # damaged: whoever uses the clip says so
+                say("nightly", f"no picture of clip {clip_id}: {cli.in_one_line(error)}")
+                continue
+            self.shown.add(row["video_id"])
+            frames[clip_id] = schema.frames_of(row)
+        return frames
 
 
 def _mistakes_of(run: runlog.Run) -> list[Row]:
