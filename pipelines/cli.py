@@ -51,6 +51,9 @@ REFUSALS = {
 """What a disk or a system refuses, by errno and by what libraries make of it. Nobody's bug, and no
 traceback mends it."""
 
+STORE_SAID = rf"{storage.STORE_REFUSES}|AWS Error|Generic (S3|GCS) error"
+MAX_CHARS = 400
+
 
 def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
     """Run `job` with the config that the command line and `--config` files give."""
@@ -70,6 +73,11 @@ def refusal(error: BaseException) -> JobError | None:
     """What a full or read-only disk means for the user, also where it was met in a worker, or by a
     library that has words of its own; None for any other error."""
     for cause in _causes(error):
+        if isinstance(cause, OSError) and re.search(STORE_SAID, said := in_one_line(cause)):
+            return JobError(
+                f"{said[:MAX_CHARS]}; see that the bucket is there, and that AWS_ENDPOINT_URL and "
+                "the credentials in the environment are right, and run the job again"
+            )
         number = getattr(cause, "errno", None)
         for known, said in REFUSALS.items():
             if number == known or (number is None and re.search(said, str(cause), re.IGNORECASE)):

@@ -98,6 +98,7 @@ def extract(config: ExtractConfig) -> Extracted:
         augmentation=config.augmentation,
         frames=config.frames,
     )
+    version = dataset.manifest.version
     videos = manifest.from_table(dataset.require_manifest())
     if config.retry_quarantined:
         held = quarantine.choose(dataset.quarantine, stage=STAGE)
@@ -107,7 +108,7 @@ def extract(config: ExtractConfig) -> Extracted:
     with runlog.job_run(
         "extract", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
     ) as run:
-        deleted = _prune(dataset, videos)
+        deleted = prune(dataset, job="extract")
         work = plan_work(
             videos=[video for video in videos if video.error is None],
             recipe=recipe,
@@ -124,6 +125,8 @@ def extract(config: ExtractConfig) -> Extracted:
             commit_every_s=config.commit_every_s,
         )
         cores, busy_s = _work(work, dataset, features, config, intake)
+        if dataset.manifest.version != version:  # what has left the corpus meanwhile came in again
+            prune(dataset, job="extract")
         _tidy(dataset, videos, recipe)
         done = Extracted(
             videos_decoded=len(work.videos),
@@ -164,16 +167,12 @@ def stored_config(dataset: Dataset) -> ExtractConfig:
     return replace(cli.restored(ExtractConfig, text), retry_quarantined=False)
 
 
-def _prune(dataset: Dataset, videos: Sequence[Video]) -> dict[str, int]:
-    """Rows of videos that are no longer in the corpus go; older versions keep theirs."""
-    there = {video.video_id for video in videos}
-    held = set(dataset.clips.read(["video_id"])["video_id"].to_pylist())
-    gone = held - there
-    if not gone:
-        return {}
-    deleted = dataset.delete_videos(gone)
-    said = ", ".join(f"{count} rows of {name}" for name, count in deleted.items())
-    say("extract", f"{len(gone)} videos are no longer in the corpus: deleted {said}")
+def prune(dataset: Dataset, *, job: str) -> dict[str, int]:
+    """Rows of videos that are no longer in the corpus go; how many, by table."""
+    num_videos, deleted = dataset.prune()
+    if num_videos:
+        said = ", ".join(f"{count} rows of {name}" for name, count in deleted.items())
+        say(job, f"{num_videos} videos are no longer in the corpus: deleted {said}")
     return deleted
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, datetime
@@ -10,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import cli
-from pipelines.lineage import Lineage, find_video, say_uses, trace_video
+from pipelines.lineage import Lineage, check_runs, find_video, say_uses, trace_video
 from videoproc import runlog
 from videoproc.report import night as nights
 from videoproc.report import page
+from videoproc.report.night import Night
 from videoproc.report.progress import say
 from videoproc.tables import Dataset, Table, lease
 from videoproc.tables.lease import HeldError
@@ -65,6 +67,7 @@ def forget(config: ForgetConfig) -> Lineage:
 
 def _forget(dataset: Dataset, video: Video, *, purge: bool) -> Lineage:
     # Before anything is deleted: a server that is away must not cost us the answer.
+    check_runs(dataset, remedy="so that those that have seen the video are found")
     before = trace_video(dataset, video)
     with runlog.job_run(
         "forget",
@@ -122,18 +125,13 @@ def _clear_reports(dataset: Dataset, video: Video) -> int:
     """Reports that show the video are made again without pictures, here and in MLflow."""
     records = nights.earlier(dataset.folder, most=None)
     cleared = 0
+    uri = json.dumps(video.uri)[1:-1]
     for i, night in enumerate(records):
-        named = any(failure.example_uri == video.uri for failure in night.failures)
-        if video.video_id not in night.pictured and not named:
+        record = night.to_json()
+        if video.video_id not in night.pictured and uri not in record:
             continue
-        records[i] = without = replace(
-            night,
-            pictured=[],
-            failures=[
-                replace(f, example_uri="(forgotten)") if f.example_uri == video.uri else f
-                for f in night.failures
-            ],
-        )
+        without = replace(Night.from_json(record.replace(uri, "(forgotten)")), pictured=())
+        records[i] = without
         text = page.render(without, before=records[max(0, i - page.NIGHTS_SHOWN) : i])
         nights.save(dataset.folder, without, text)
         _clear_run(night.run_id, text, without.to_json())

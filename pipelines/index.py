@@ -183,8 +183,7 @@ def _check_found(config: IndexConfig, built: Manifest, *, num_files: int, known:
             f"corpus {config.source!r} has no readable video among its {num_files} files, and "
             f"the manifest is left as it was; the first says: {built.failed[0].error}"
         )
-    deleted, counts = len(built.changes.deleted), built.changes.counts()
-    before = deleted + counts["unchanged"] + counts["moved"] + counts["changed"]
+    deleted, before = len(built.changes.deleted), built.changes.known
     if known and deleted > config.max_vanished_share * before:
         raise UserError(
             f"{deleted} of {before} known videos are no longer in {config.source!r}, and the "

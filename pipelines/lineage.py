@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 
@@ -44,6 +45,7 @@ def lineage(config: LineageConfig) -> Lineage:
     """From a video to all that was made of it: table versions, runs that used it, predictions."""
     dataset = Dataset(folder=cli.absolute(config.data))
     video = find_video(dataset, config.video)
+    check_runs(dataset, remedy="so that those that used the video are found")
     found = trace_video(dataset, video)
     labels = ", ".join(video.labels) or "unlabelled"
     group = f", group {video.group}" if video.group is not None else ""
@@ -60,23 +62,28 @@ def lineage(config: LineageConfig) -> Lineage:
 
 def find_video(dataset: Dataset, text: str) -> Video:
     """The one video that `text` names, also one that only older versions of the manifest have."""
-    dataset.require_manifest()
-    missing: UserError | None = None
-    for version in range(dataset.manifest.version, -1, -1):
-        try:
-            rows = dataset.manifest.read(version=version)
-        except FileNotFoundError:  # vacuumed, or purged
-            continue
-        try:
-            return manifest.find(manifest.from_table(rows), text)
-        except manifest.NoSuchVideoError as error:
-            missing = missing or error
-    raise missing or UserError(f"no video {text!r} in any version of {dataset.manifest.folder}")
+    try:
+        return manifest.find(manifest.from_table(dataset.require_manifest()), text)
+    except manifest.NoSuchVideoError:
+        for rows in dataset.manifest.ever():
+            with contextlib.suppress(manifest.NoSuchVideoError):
+                return manifest.find(manifest.from_table(rows), text)
+        raise
+
+
+def check_runs(dataset: Dataset, *, remedy: str, needed: bool = True) -> None:
+    """UserError where MLflow knows no run of a dataset: it is likely to be another's MLflow."""
+    place = cli.workspace()
+    if needed and not runlog.knows(dataset.folder, workspace=place):
+        raise UserError(
+            f"MLflow at {runlog.shown_uri(place)} knows no run of {dataset.folder}: set "
+            f"VIDEOPROC_WORKSPACE or MLFLOW_TRACKING_URI as for its nights, {remedy}"
+        )
 
 
 def trace_video(dataset: Dataset, video: Video) -> Lineage:
     """Look a video up in every table and every run of its dataset."""
-    found = traces(dataset, video.video_id)
+    found = traces(dataset, video_id=video.video_id, digest=video.digest)
     uses = runlog.uses_of(
         data=dataset.folder,
         workspace=cli.workspace(),

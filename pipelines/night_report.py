@@ -76,10 +76,11 @@ def write_report(
     before = nights.earlier(diary.dataset.folder, most=page.NIGHTS_SHOWN)
     night = _night(diary, before, outcome=outcome, error=error)
     sheets: Sequence[page.Sheet] = ()
-    mistakes: Sequence[page.Mistake] = ()
+    mistakes: Sequence[page.Mistake] | None = None
     if outcome != nights.NOTHING_NEW:
         pictures = _Pictures(diary)
-        sheets, mistakes = pictures.sheets(), pictures.mistakes()
+        sheets = pictures.sheets()
+        mistakes = pictures.mistakes() if diary.models else None
         night = replace(night, pictured=sorted(pictures.shown))
     night = replace(night, run_id=run.run_id)
     text = page.render(night, before=before, sheets=sheets, mistakes=mistakes)
@@ -245,6 +246,7 @@ class _Pictures:
             for row in _mistakes_of(run)[:MISTAKES]
         ]
         frames = self._frames([row["clip_id"] for _, row in told])
+        self.shown |= {row["video_id"] for _, row in told}  # by name, if not by picture
         return [
             page.Mistake(
                 model=model,
@@ -258,8 +260,12 @@ class _Pictures:
         ]
 
     def _frames(self, clip_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
-        places = locate_clips(self.diary.dataset.clips, clip_ids) if clip_ids else {}
-        frames = {}
+        frames: dict[str, np.ndarray] = {}
+        try:
+            places = locate_clips(self.diary.dataset.clips, clip_ids) if clip_ids else {}
+        except OSError as error:
+            say("nightly", f"no pictures of clips: {cli.in_one_line(error)}")
+            return frames
         for clip_id, place in places.items():
             try:
                 row = self.reader(place)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import pyarrow.compute as pc
+
 from pipelines import cli
 from pipelines.extract import ExtractConfig, extract
 from pipelines.index import IndexConfig, index
@@ -58,6 +60,7 @@ class NightlyConfig:
         workers: processes that train together.
         checkpoints: the folder of checkpoints, here or in an object store; by default
             WORKSPACE/runs.
+        commit_every_s: seconds between commits of extract; what a kill can cost.
         wait_s: how long to wait where another night works on this dataset, before giving up.
     """
 
@@ -81,6 +84,7 @@ class NightlyConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     workers: int = 1
     checkpoints: str | None = None
+    commit_every_s: float = 5.0
     wait_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -116,6 +120,7 @@ class NightlyConfig:
             limits=self.limits,
             max_failed_share=self.max_failed_share,
             max_failed=self.max_failed,
+            commit_every_s=self.commit_every_s,
         )
 
 
@@ -149,12 +154,12 @@ def _night(config: NightlyConfig, dataset: Dataset) -> None:
         runlog.night(run),
     ):
         try:
-            outcome = _work(config, diary)
+            outcome, key = _work(config, diary)
+            report = write_report(diary, run, outcome=outcome)
         except BaseException as error:
             _report_failure(diary, run, error)
             raise
-        report = write_report(diary, run, outcome=outcome)
-        dataset.write_text(DONE, _key(config, dataset))
+        dataset.write_text(DONE, key)
     elapsed_s = time.monotonic() - diary.began_s
     if outcome == NOTHING_NEW:
         say("nightly", f"nothing new: done in {elapsed_s:.1f} s")
@@ -165,12 +170,15 @@ def _night(config: NightlyConfig, dataset: Dataset) -> None:
         _say_comparison(diary.models)
 
 
-def _work(config: NightlyConfig, diary: Diary) -> str:
-    """The jobs of the night, one after another; its outcome."""
+def _work(config: NightlyConfig, diary: Diary) -> tuple[str, str]:
+    """The jobs of the night, one after another; its outcome, and the key to know it by."""
     with diary.phase("index"):
         diary.manifest = index(config.index_config())
-    if diary.dataset.read_text(DONE) == _key(config, diary.dataset):
-        return NOTHING_NEW
+    # The manifest of now: what changes while this night works is new to the next.
+    version = diary.dataset.manifest.version
+    key = _key(config, diary.dataset, version)
+    if diary.dataset.read_text(DONE) == key and not _is_retry_wanted(diary.dataset):
+        return NOTHING_NEW, key
     # Imported here, with torch and Ray: an empty night ends before, and saves the seconds.
     from pipelines import night_learning
     from videoproc.runtime import session
@@ -183,7 +191,11 @@ def _work(config: NightlyConfig, diary: Diary) -> str:
             night_learning.train_and_evaluate(config, diary)
             with diary.phase("predict"):
                 night_learning.predict_with_best(config, diary)
-    return OUTCOME_DONE
+    return OUTCOME_DONE, _key(config, diary.dataset, version)
+
+
+def _is_retry_wanted(dataset: Dataset) -> bool:
+    return bool(pc.any(dataset.quarantine.read(["retry"])["retry"]).as_py())
 
 
 def _extract(config: NightlyConfig, diary: Diary) -> None:
@@ -204,11 +216,14 @@ def _report_failure(diary: Diary, run: runlog.Run, error: BaseException) -> None
         say("nightly", f"no report of this failed night: {cli.in_one_line(another)}")
 
 
-def _key(config: NightlyConfig, dataset: Dataset) -> str:
-    """An id of all that a night depends on, and of what it leaves: settings, versions, tables."""
+def _key(config: NightlyConfig, dataset: Dataset, manifest_version: int) -> str:
+    """An id of all that a night depends on, and of what it leaves: settings, code, tables."""
+    made = {"clips": dataset.clips, "features": dataset.features}
+    made |= {f"predictions/{table.folder.name}": table for table in dataset.prediction_tables()}
     return schema.content_id(
         json.loads(cli.stored(config)),
-        {name: table.version for name, table in dataset.tables().items()},
+        manifest_version,
+        {name: table.version for name, table in made.items()},
         [DECODE_VERSION, AUGMENT_VERSION, LEARNING_VERSION],
         [feature.feature_id for feature in select_features(config.features)],
         runlog.tracking_uri(cli.workspace()),  # another server has none of the runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines import cli
+from pipelines.extract import prune
 from videoproc import runlog
 from videoproc.augment import make_views
 from videoproc.corpus import manifest
@@ -75,6 +77,7 @@ def predict(config: PredictConfig) -> Predicted:
     folder = runlog.open_run(config.run, workspace=workspace).checkpoint_folder(workspace)
     card = checkpoint.read_card(folder)
     table = dataset.predictions(task=card.task, columns=select_task(card.task).outputs.COLUMNS)
+    version = dataset.manifest.version
     videos = [v for v in manifest.from_table(dataset.require_manifest()) if v.error is None]
     work = _plan(videos, dataset, table, card, config)
     if held := work.held.total():
@@ -86,6 +89,7 @@ def predict(config: PredictConfig) -> Predicted:
             if held
             else f"nothing to do: {table.folder} holds every clip's prediction already",
         )
+        _check_budget(work.held, videos, dataset, config, Predicted())
         return Predicted()
     intake = Intake(
         tables={"predictions": table},
@@ -100,6 +104,8 @@ def predict(config: PredictConfig) -> Predicted:
             _apply(work, dataset, table, card, folder, config, intake)
             cores = 1 if config.inline else session.num_cpus()
             busy_s = time.monotonic() - began
+        if dataset.manifest.version != version:  # what has left the corpus meanwhile came in again
+            prune(dataset, job="predict")
         done = Predicted(
             predictions=intake.committed["predictions"],
             seconds=dict(intake.seconds),
@@ -123,15 +129,25 @@ def predict(config: PredictConfig) -> Predicted:
             f"{intake.failures.total()} videos went into quarantine",
         )
         say("predict", f"worker time: {where_time_went(done.seconds)}; idle {done.idle_s:.1f} s")
-        cli.check_budget(
-            intake.failures + work.held,
-            len(videos),
-            max_share=config.max_failed_share,
-            max_count=config.max_failed,
-            where=str(dataset.quarantine.folder),
-            done=done,
-        )
+        _check_budget(intake.failures + work.held, videos, dataset, config, done)
     return done
+
+
+def _check_budget(
+    reasons: Counter[str],
+    videos: Sequence[Video],
+    dataset: Dataset,
+    config: PredictConfig,
+    done: Predicted,
+) -> None:
+    cli.check_budget(
+        reasons,
+        len(videos),
+        max_share=config.max_failed_share,
+        max_count=config.max_failed,
+        where=str(dataset.quarantine.folder),
+        done=done,
+    )
 
 
 def _plan(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines import cli
+from pipelines.lineage import check_runs
 from videoproc import runlog
 from videoproc.report.progress import say
 from videoproc.tables import Dataset
@@ -22,11 +23,14 @@ class VacuumConfig:
         data: the dataset folder.
         min_age_hours: how old a file must be; longer than any job takes between two commits.
         dry_run: say what would go, and delete nothing.
+        no_runs: go on although MLflow knows no run of this dataset, and keep the last versions
+            alone. Without it that is an error, since another workspace or server looks the same.
     """
 
     data: str
     min_age_hours: float = 24.0
     dry_run: bool = False
+    no_runs: bool = False
 
     def __post_init__(self) -> None:
         if not self.min_age_hours >= 0:
@@ -38,6 +42,7 @@ def vacuum(config: VacuumConfig) -> int:
     dataset = Dataset(folder=cli.absolute(config.data))
     dataset.require_manifest()
     # A store that does not answer ends the job here: nothing is deleted on a guess.
+    check_runs(dataset, remedy="or say --no_runs if there is none", needed=not config.no_runs)
     named = runlog.named_versions(dataset.folder, workspace=cli.workspace())
     verb, total = ("would go" if config.dry_run else "deleted"), 0
     for name, table in (dataset.tables() | {"lease": dataset.lease}).items():

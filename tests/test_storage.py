@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -105,12 +106,18 @@ def test_a_folder_is_uploaded_and_is_here_again(root: Anywhere, tmp_path: Path) 
         }
 
 
-def test_a_file_is_fetched_or_is_here_already(root: Anywhere, tmp_path: Path) -> None:
-    storage.write_whole(root / "a.mp4", b"x" * 3_000_000)
-    copy = storage.fetched(root / "a.mp4", below=tmp_path)
-    assert copy.suffix == ".mp4"
-    assert copy.stat().st_size == 3_000_000
-    assert (copy == root / "a.mp4") == isinstance(root, Path)
+def test_a_bucket_that_is_not_there_and_a_server_that_is_not_are_errors_of_files(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert bucket
+    with pytest.raises(OSError, match=r"the object store refuses s3://no-such-bucket"):
+        list(storage.files_below(at("s3://no-such-bucket/a")))
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        with pytest.raises(OSError, match=r"the object store refuses .*Could not connect"):
+            storage.look(at("s3://bucket/a"))
 
 
 def test_a_write_that_fails_leaves_what_was_there_and_no_rest(
@@ -148,7 +155,7 @@ def test_text_names_a_place(text: str, place: Anywhere) -> None:
     assert at(text) == place
 
 
-@pytest.mark.parametrize("text", ["ftp://host/a", "s3://", "s3:///a"])
+@pytest.mark.parametrize("text", ["ftp://host/a", "s3://", "s3:///a", "s3://bucket//a"])
 def test_text_that_names_no_place_is_refused_with_those_that_would(text: str) -> None:
     with pytest.raises(UserError, match="s3://"):
         at(text)

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, cast
 from videoproc.types import UserError
 
 SCHEMES = ("s3", "gs")
+STORE_REFUSES = "the object store refuses"
 READ_AHEAD_BYTES = 1 << 20  # a remote file is read in ranges of this size
 
 
@@ -34,8 +35,8 @@ class RemotePath:
     uri: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(rf"({'|'.join(SCHEMES)})://[^/]+(/.*)?", self.uri):
-            raise UserError(f"{self.uri!r} is no place: use a path, or s3://bucket/folder")
+        if not re.fullmatch(rf"({'|'.join(SCHEMES)})://[^/]+(/[^/]+)*/?", self.uri):
+            raise UserError(f"{self.uri!r} is no place: use a path, or s3://bucket/folder/file")
 
     def __str__(self) -> str:
         return self.uri
@@ -203,8 +204,9 @@ class File:
 def files_below(folder: Anywhere) -> Iterator[File]:
     """Every file below a folder, in the order of names; none where there is no such folder."""
     if isinstance(folder, Path):
-        found = (path for path in names_below(folder) if path.is_file())
-        yield from map(_local_file, sorted(cast(Iterator[Path], found)))
+        for path in sorted(cast(Iterator[Path], names_below(folder))):
+            if (found := look(path)) is not None:  # else it has just been renamed or deleted
+                yield found
         return
     if folder.uri.startswith("s3://"):
         yield from _s3_files(folder)
@@ -236,11 +238,16 @@ def names_below(folder: Anywhere) -> Iterator[Anywhere]:
 def look(file: Anywhere) -> File | None:
     """What a listing would say of one file; None where there is none."""
     if isinstance(file, Path):
-        return _local_file(file) if file.is_file() else None
+        try:
+            return _local_file(file) if file.is_file() else None
+        except FileNotFoundError:
+            return None
+    if file.uri.startswith("s3://"):
+        return _s3_file(file)
     info = _store(file).get_file_info(file.key)
     if not info.is_file:
         return None
-    stamp = _etag(file) if file.uri.startswith("s3://") else f"mtime:{info.mtime_ns}"
+    stamp = f"mtime:{info.mtime_ns}"
     return File(path=file, size_bytes=info.size, stamp=stamp, modified_s=info.mtime_ns / 1e9)
 
 
@@ -258,16 +265,6 @@ def upload_folder(source: Path, target: Anywhere, *, last: str) -> None:
     names = sorted((path.name for path in source.iterdir()), key=lambda name: (name == last, name))
     for name in names:
         write_whole(target / name, (source / name).read_bytes())
-
-
-def fetched(file: Anywhere, *, below: Path | None = None) -> Path:
-    """A file as a path of this machine: itself, or a copy of a remote one in a new folder."""
-    if isinstance(file, Path):
-        return file
-    copy = Path(tempfile.mkdtemp(dir=below)) / file.name
-    with file.open("rb") as source, copy.open("wb") as target:
-        shutil.copyfileobj(source, target, READ_AHEAD_BYTES)
-    return copy
 
 
 @contextmanager
@@ -294,33 +291,62 @@ def _local_file(path: Path) -> File:
     )
 
 
+# pyarrow lists no etags, and S3's times have whole seconds: so boto3 lists and looks.
 def _s3_files(folder: RemotePath) -> Iterator[File]:
-    # pyarrow lists no etags, and S3's times have whole seconds.
-    import boto3
-
     bucket, _, prefix = folder.key.partition("/")
-    pages = boto3.client("s3").get_paginator("list_objects_v2")
     below = f"{prefix}/" if prefix else ""
-    for page in pages.paginate(Bucket=bucket, Prefix=below):
-        for item in page.get("Contents", ()):
-            if not item["Key"].endswith("/"):
-                yield File(
-                    path=RemotePath(f"s3://{bucket}/{item['Key']}"),
-                    size_bytes=item["Size"],
-                    stamp=_etag_stamp(item),
-                    modified_s=item["LastModified"].timestamp(),
-                )
+    with _boto_errors(folder):
+        pages = _boto_client().get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=bucket, Prefix=below):
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/"):
+                    path = RemotePath(f"s3://{bucket}/{item['Key']}")
+                    yield _described(path, item, size_bytes=item["Size"])
 
 
-def _etag(file: RemotePath) -> str:
-    import boto3
-
+def _s3_file(file: RemotePath) -> File | None:
     bucket, _, key = file.key.partition("/")
-    return _etag_stamp(boto3.client("s3").head_object(Bucket=bucket, Key=key))
+    try:
+        with _boto_errors(file):
+            found = _boto_client().head_object(Bucket=bucket, Key=key)
+    except FileNotFoundError:
+        return None
+    return _described(file, found, size_bytes=found["ContentLength"])
 
 
-def _etag_stamp(item: Mapping[str, Any]) -> str:
-    return "etag:" + item["ETag"].strip('"')
+def _described(path: RemotePath, item: Mapping[str, Any], *, size_bytes: int) -> File:
+    return File(
+        path=path,
+        size_bytes=size_bytes,
+        stamp="etag:" + item["ETag"].strip('"'),
+        modified_s=item["LastModified"].timestamp(),
+    )
+
+
+@contextmanager
+def _boto_errors(place: RemotePath) -> Iterator[None]:
+    """boto3's errors as those that files have."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            raise FileNotFoundError(f"{STORE_REFUSES} {place}: {error}") from error
+        raise OSError(f"{STORE_REFUSES} {place}: {error}") from error
+    except BotoCoreError as error:
+        raise OSError(f"{STORE_REFUSES} {place}: {error}") from error
+
+
+def _boto_client() -> Any:
+    return _make_boto_client(os.environ.get("AWS_ENDPOINT_URL"))
+
+
+@functools.cache
+def _make_boto_client(_: str | None) -> Any:
+    import boto3  # half a second, which a night on a disk saves
+
+    return boto3.client("s3")  # made anew it takes 20 ms; threads may share it
 
 
 def _store(place: RemotePath) -> Any:

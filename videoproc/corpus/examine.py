@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from videoproc import storage
 from videoproc.media import Header, MediaError, probe
+from videoproc.types import UserError
 
 EXAMINE_VERSION = 1  # raise it when the same bytes come to another header
 
@@ -41,7 +42,7 @@ def fingerprint(uri: str) -> Finding:
         with storage.at(uri).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return Finding(digest=digest, size_bytes=file.tell())
-    except OSError as error:
+    except (OSError, UserError) as error:
         return Finding(
             digest=hashlib.sha256(uri.encode()).hexdigest(),
             size_bytes=0,

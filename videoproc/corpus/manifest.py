@@ -53,6 +53,7 @@ class Changes:
 
     new: not there before. changed: another content under a known uri. moved: known content under
     another uri. relabelled: another label, group or split. deleted: no longer in the corpus.
+    known: how many there were before.
     """
 
     new: Sequence[Video] = ()
@@ -61,6 +62,7 @@ class Changes:
     relabelled: Sequence[Video] = ()
     deleted: Sequence[Video] = ()
     unchanged: int = 0
+    known: int = 0
 
     def counts(self) -> dict[str, int]:
         return {
@@ -182,6 +184,7 @@ def compare(before: Sequence[Video], after: Sequence[Video]) -> Changes:
         relabelled=relabelled,
         deleted=deleted,
         unchanged=unchanged,
+        known=len(before),
     )
 
 

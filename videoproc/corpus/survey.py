@@ -13,6 +13,7 @@ from videoproc.corpus.examine import EXAMINE_VERSION, Finding, examine, fingerpr
 from videoproc.media import Header, Limits, MediaError
 from videoproc.media.isolate import Isolated
 from videoproc.storage import File
+from videoproc.types import UserError
 
 LIMITS = Limits(timeout_s=600.0)  # every byte is read, twice: 30 GB at 100 MB/s
 LOOKING_THREADS = 32  # a look at a file in an object store is one request, and mostly waiting
@@ -75,8 +76,8 @@ def survey(
 def _look(uri: str) -> File | None:
     try:
         return storage.look(storage.at(uri))
-    except OSError:
-        return None
+    except (OSError, UserError):
+        return None  # reading it says why
 
 
 def _examine_all(uris: Sequence[str], *, workers: int) -> Iterator[tuple[str, Finding]]:

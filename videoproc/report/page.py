@@ -7,6 +7,7 @@ messages) is escaped.
 from __future__ import annotations
 
 import base64
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,9 +48,12 @@ def render(
     *,
     before: Sequence[Night] = (),
     sheets: Sequence[Sheet] = (),
-    mistakes: Sequence[Mistake] = (),
+    mistakes: Sequence[Mistake] | None = None,
 ) -> str:
-    """The page of a night as HTML. before: earlier nights of the dataset, oldest first."""
+    """The page of a night as HTML.
+
+    before: earlier nights of the dataset, oldest first. mistakes: None where nobody has looked.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -58,6 +62,7 @@ def render(
         "duration": duration,
         "number": number,
         "day": _day,
+        "quote": shlex.quote,
         "share": lambda value: f"{value:.1%}",
     }
     text = resources.files("videoproc.report").joinpath("night.html").read_text()
@@ -66,6 +71,7 @@ def render(
         headline=headline(night),
         throughput=_throughput(night),
         steps=_steps(night),
+        trained=lambda model: _trained(model, night),
         sentence=bottleneck(
             night.seconds, idle_s=night.idle_s, cores=night.cores, phases=night.phases
         ),
@@ -102,6 +108,14 @@ def headline(night: Night) -> str:
 def number(value: float) -> str:
     """A metric: a whole number as it is, others with four digits."""
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"
+
+
+def _trained(model: ModelResult, night: Night) -> str:
+    if model.trained_tonight:
+        return "trained tonight"
+    if night.outcome == FAILED:
+        return "as the nights before have left it"
+    return "not trained again, since nothing it learns from has changed"
 
 
 def _plural(count: int, noun: str) -> str:

@@ -5,10 +5,10 @@ A dataset has two experiments: `<dataset>` holds what is compared (train and eva
 """
 
 from videoproc.runlog.jobs import find_run, job_run, night, open_run, resolve_run
-from videoproc.runlog.lineage import LEARNED_FROM, MEASURED_ON, Use, named_versions, uses_of
+from videoproc.runlog.lineage import LEARNED_FROM, MEASURED_ON, Use, knows, named_versions, uses_of
 from videoproc.runlog.replay import replay
 from videoproc.runlog.run import Run, flatten
-from videoproc.runlog.store import tracking_uri
+from videoproc.runlog.store import shown_uri, tracking_uri
 
 __all__ = [
     "LEARNED_FROM",
@@ -18,11 +18,13 @@ __all__ = [
     "find_run",
     "flatten",
     "job_run",
+    "knows",
     "named_versions",
     "night",
     "open_run",
     "replay",
     "resolve_run",
+    "shown_uri",
     "tracking_uri",
     "uses_of",
 ]

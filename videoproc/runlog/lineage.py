@@ -70,6 +70,11 @@ def named_versions(data: Anywhere, workspace: Path) -> dict[str, set[int]]:
     return dict(versions)
 
 
+def knows(data: Anywhere, workspace: Path) -> bool:
+    """Whether there is any run of a dataset in this folder."""
+    return any(_is_of(run, data) for _, run in _all_runs(data, workspace))
+
+
 def uses_of(
     *,
     data: Anywhere,
@@ -78,7 +83,8 @@ def uses_of(
     group: str | None = None,
     versions: Mapping[str, Collection[int]] | None = None,
 ) -> list[Use]:
-    """The runs of a dataset that used a video, the newest first.
+    """The runs that used a video, the newest first. What one has learned from or was measured on is
+    told by content; groups and table versions mean something in one dataset's folder only.
 
     versions: by table, those that hold it. Errors: UserError where the server does not answer.
     """
@@ -86,14 +92,18 @@ def uses_of(
 
     def use(found: tuple[mlflow.MlflowClient, MlflowRun]) -> Use:
         client, run = found
-        held = _held_by(client, run)
+        held, own = _held_by(client, run), _is_of(run, data)
         return Use(
             run_id=store.known_id(run),
             job=run.data.tags.get("job", ""),
             name=run.info.run_name,
-            versions={name: v for name, v in _named_by(run).items() if v in there.get(name, ())},
+            versions={
+                name: version
+                for name, version in _named_by(run).items()
+                if own and version in there.get(name, ())
+            },
             splits=tuple(split for split, names in held.items() if video_id in names["videos"]),
-            groups=tuple(split for split, names in held.items() if group in names["groups"]),
+            groups=tuple(s for s, names in held.items() if own and group in names["groups"]),
         )
 
     with ThreadPoolExecutor(READERS) as pool:
@@ -114,6 +124,11 @@ def _all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient
         return found
     own = journal.client(workspace)
     return found + [(own, run) for run in everything(own, (*names, journal.PARTS))]
+
+
+def _is_of(run: MlflowRun, data: Anywhere) -> bool:
+    """Whether a run is of this folder; datasets of one name share their experiments."""
+    return run.data.tags.get("data") == store.redact(str(data))
 
 
 def _named_by(run: MlflowRun) -> dict[str, int]:

@@ -68,6 +68,11 @@ def tracking_uri(workspace: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace / 'mlflow.db'}"
 
 
+def shown_uri(workspace: Path) -> str:
+    """The same for people: without a password."""
+    return redact(tracking_uri(workspace))
+
+
 def is_server(uri: str) -> bool:
     """Whether a store may be away and come again."""
     return uri.startswith(("http://", "https://"))

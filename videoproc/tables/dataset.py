@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from videoproc import schema, storage
 from videoproc.storage import Anywhere
 from videoproc.tables.recipe import Recipe
-from videoproc.tables.table import Table
+from videoproc.tables.table import LOG, Table
 from videoproc.types import UserError
 
 
@@ -83,7 +84,12 @@ class Dataset:
     def prediction_tables(self) -> list[Table]:
         """The predictions of every task that has any, with the columns that they were given."""
         folder = self.folder / "predictions"
-        found = {path.relative_to(folder).parts[0] for path in storage.names_below(folder)}  # type: ignore[arg-type]
+        # Without a log it is no table yet: a first job that was killed has left its shards.
+        found = {
+            name.parts[0]
+            for path in storage.names_below(folder)
+            if len((name := path.relative_to(folder)).parts) > 2 and name.parts[1] == LOG  # type: ignore[arg-type]
+        }
         return [Table.opened(folder / task, key=("prediction_id",)) for task in sorted(found)]
 
     def tables(self) -> dict[str, Table]:
@@ -97,9 +103,20 @@ class Dataset:
 
     def delete_videos(self, video_ids: Collection[str]) -> dict[str, int]:
         """Delete the rows of videos from clips, features and predictions; how many, by table."""
-        tables = [("clips", self.clips), ("features", self.features)]
-        tables += [(f"predictions/{t.folder.name}", t) for t in self.prediction_tables()]
-        return {name: table.delete("video_id", video_ids) for name, table in tables}
+        deleted = {name: t.delete("video_id", video_ids) for name, t in self._made().items()}
+        return {name: count for name, count in deleted.items() if count}
+
+    def prune(self) -> tuple[int, dict[str, int]]:
+        """Delete the rows of videos that the manifest does not have: how many videos, and rows by
+        table. Older versions keep theirs."""
+        ids = [table.read(["video_id"])["video_id"] for table in self._made().values()]
+        made = {video_id for column in ids for video_id in pc.unique(column).to_pylist()}
+        gone = made - set(self.manifest.read(["video_id"])["video_id"].to_pylist())
+        return len(gone), self.delete_videos(gone) if gone else {}
+
+    def _made(self) -> dict[str, Table]:
+        named = {f"predictions/{table.folder.name}": table for table in self.prediction_tables()}
+        return named | {"features": self.features, "clips": self.clips}
 
     @property
     def recipe(self) -> Recipe:

@@ -6,6 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from videoproc.tables import quarantine
@@ -57,18 +58,21 @@ class Intake:
     def _put_into_quarantine(self) -> None:
         if not self._failed:
             return
-        ids = self.dataset.manifest.read(["video_id", "digest"]).to_pydict()
-        digests = dict(zip(ids["video_id"], ids["digest"], strict=True))
         quarantine.put(
             self.dataset.quarantine,
             [
                 quarantine_row(
-                    recipe_id=self.recipe_id, digest=digests.get(row["video_id"], ""), **row
+                    recipe_id=self.recipe_id, digest=self._digests.get(row["video_id"], ""), **row
                 )
                 for row in self._failed
             ],
         )
         self._failed = []
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        ids = self.dataset.manifest.read(["video_id", "digest"]).to_pydict()
+        return dict(zip(ids["video_id"], ids["digest"], strict=True))
 
     def _note(self, receipt: Mapping[str, Any]) -> None:
         self.num_rows += receipt["num_rows"]

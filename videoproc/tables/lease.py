@@ -59,7 +59,8 @@ def hold(
 ) -> Iterator[None]:
     """Have the lease for the length of a `with`.
 
-    wait_s: how long to wait for another to end. on_wait: told once whom it waits for.
+    wait_s: how long to wait for another to end. on_wait: told once whom it waits for, and what goes
+    wrong with the lease itself.
     Errors: HeldError if another has it still.
     """
     me = uuid.uuid4().hex
@@ -76,14 +77,17 @@ def hold(
                 told = True
             time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))
     ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(table, me, ended), daemon=True)
+    renewing = threading.Thread(target=_renew, args=(table, me, ended, on_wait), daemon=True)
     renewing.start()
     try:
         yield
     finally:
         ended.set()
         renewing.join()
-        table.update(lambda rows: _without(rows, me))
+        try:
+            table.update(lambda rows: _without(rows, me))
+        except Exception as error:  # noqa: BLE001 - the work is done, and the lease ends by itself
+            on_wait(f"the lease is left to end by itself: {error}")
 
 
 def _taken(rows: pa.Table, me: str, job: str) -> pa.Table:
@@ -103,9 +107,12 @@ def _taken(rows: pa.Table, me: str, job: str) -> pa.Table:
     return pa.Table.from_pylist([asdict(mine)], schema=schema.LEASE)
 
 
-def _renew(table: Table, me: str, ended: threading.Event) -> None:
+def _renew(table: Table, me: str, ended: threading.Event, say: Callable[[str], None]) -> None:
     while not ended.wait(RENEW_S):
-        table.update(lambda rows: _renewed(rows, me))
+        try:
+            table.update(lambda rows: _renewed(rows, me))
+        except Exception as error:  # noqa: BLE001 - a store may refuse once; the next may succeed
+            say(f"the lease was not renewed: {error}")
 
 
 def _renewed(rows: pa.Table, me: str) -> pa.Table:

@@ -25,36 +25,38 @@ class Trace:
     files: tuple[Anywhere, ...]
 
 
-def trace(table: Table, video_id: str) -> Trace:
-    """Look a video up in every version of a table. Each file's ids are read once."""
-    counts: dict[Anywhere, int | None] = {}
-
-    def count(path: Anywhere) -> int | None:
-        if path not in counts:
-            counts[path] = _rows_of(path, video_id)
-        return counts[path]
-
-    last, versions, unreadable = table.version, [], []
-    for version in range(last + 1):
-        found = [count(path) for path in table.files(version=version)]
-        if any(found):
+def trace(table: Table, column: str, value: str) -> Trace:
+    """Look for rows of a value in every version of a table. The log and each file are read once."""
+    counts: dict[str, int | None] = {}
+    live: set[str] = set()
+    versions, unreadable = [], []
+    holding, missing = set[str](), set[str]()
+    for version, added, removed in table.history():
+        for name in set(added) - set(counts):
+            counts[name] = _rows_of(table.folder / name, column, value)
+        live = (live - set(removed)) | set(added)
+        holding = (holding - set(removed)) | {name for name in added if counts[name]}
+        missing = (missing - set(removed)) | {name for name in added if counts[name] is None}
+        if holding:
             versions.append(version)
-        if None in found:
+        if missing:
             unreadable.append(version)
     return Trace(
-        rows=sum(count(path) or 0 for path in table.files()),
+        rows=sum(counts[name] or 0 for name in live),
         versions=tuple(versions),
         unreadable=tuple(unreadable),
-        files=tuple(path for path, rows in counts.items() if rows),
+        files=tuple(table.folder / name for name, rows in counts.items() if rows),
     )
 
 
-def traces(dataset: Dataset, video_id: str) -> dict[str, Trace]:
-    """The trace of a video in each table that has a column for it."""
+def traces(dataset: Dataset, *, video_id: str, digest: str) -> dict[str, Trace]:
+    """The trace of a video in each table."""
     return {
-        name: trace(table, video_id)
+        name: trace(table, "video_id", video_id)
+        if "video_id" in table.schema.names
+        else trace(table, "digest", digest)
         for name, table in dataset.tables().items()
-        if "video_id" in table.schema.names and name != "forgotten"
+        if name != "forgotten"
     }
 
 
@@ -80,9 +82,9 @@ def as_ranges(numbers: Iterable[int]) -> str:
     return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in parts) or "none"
 
 
-def _rows_of(path: Anywhere, video_id: str) -> int | None:
+def _rows_of(path: Anywhere, column: str, value: str) -> int | None:
     try:
-        ids = read_parquet(path, ["video_id"])["video_id"]
+        values = read_parquet(path, [column])[column]
     except FileNotFoundError:
         return None
-    return int(pc.sum(pc.equal(ids, video_id)).as_py() or 0)
+    return int(pc.sum(pc.equal(values, value)).as_py() or 0)

@@ -8,6 +8,7 @@ is refused, reads what the other has added, drops what is now there twice and tr
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from videoproc.tables.write import SHARD_BYTES, Shard, row_keys, write_shard
 from videoproc.types import UserError
 
 APPLICATION = "videoproc"
+LOG = "_delta_log"
 COMMIT_ATTEMPTS = 50
 SMALL_SHARDS = 16  # so many that are far below SHARD_BYTES are worth joining
 READERS = 8  # threads: opening a shard is mostly waiting, in an object store always
@@ -75,6 +77,8 @@ class Table:
         """The shards that the log names, in a stable order. A glob would see orphans too."""
         if not self.exists:
             return []
+        if version is not None and not 0 <= version <= (last := self.version):
+            raise UserError(f"table {self.folder} has versions 0 to {last}, and no {version}")
         return [self.folder / name for name in self._names(self._open(version))]
 
     def keys(self) -> Set[str]:
@@ -108,6 +112,29 @@ class Table:
         types = pa.schema([self.schema.field(name) for name in wanted])
         for path in self.files(version=version):
             yield read_parquet(path, wanted).cast(types)
+
+    def history(self) -> Iterator[tuple[int, list[str], list[str]]]:
+        """Of each commit its version, the names of shards that came in, and of those that left."""
+        if not self.exists:
+            return
+        entries = [path for path in storage.names_below(self.folder / LOG) if _is_entry(path.name)]
+        entries.sort(key=lambda path: path.name)
+        with ThreadPoolExecutor(READERS) as threads:
+            texts = threads.map(lambda path: path.read_text(), entries)
+            for path, text in zip(entries, texts, strict=True):
+                actions = [json.loads(line) for line in text.splitlines()]
+                added, removed = (
+                    [action[kind]["path"] for action in actions if kind in action]
+                    for kind in ("add", "remove")
+                )
+                yield int(path.name.partition(".")[0]), added, removed
+
+    def ever(self) -> Iterator[pa.Table]:
+        """The rows of every shard that any version had and that is still there, newest first."""
+        names = dict.fromkeys(name for _, added, _ in self.history() for name in added)
+        for name in reversed(names):
+            if (self.folder / name).is_file():
+                yield read_parquet(self.folder / name).cast(self.schema)
 
     def append(self, shards: Iterable[Shard]) -> int:
         """Commit shards in one transaction and return the number of rows that came in.
@@ -211,13 +238,19 @@ class Table:
             if 0 <= version < last.version():
                 named |= set(self._names(self._open(version)))
         oldest_s = time.time() - min_age_s
-        gone = [
+        orphans = [
             file.path
             for file in storage.files_below(self.folder)
             if file.modified_s < oldest_s and self._is_orphan(file.path, named)
         ]
-        for path in () if dry_run else gone:
-            path.unlink(missing_ok=True)
+        if dry_run:
+            return orphans
+        gone = []
+        for path in orphans:
+            # A name is made of content: the same rows may just have been written anew.
+            if (file := storage.look(path)) is not None and file.modified_s < oldest_s:
+                path.unlink(missing_ok=True)
+                gone.append(path)
         return gone
 
     def _is_orphan(self, path: Anywhere, named: set[str]) -> bool:
@@ -357,6 +390,10 @@ def read_parquet(path: Anywhere, columns: list[str] | None = None) -> pa.Table:
     )
 
 
+def _is_entry(name: str) -> bool:
+    return re.fullmatch(r"\d{20}\.json", name) is not None
+
+
 def _next(table: DeltaTable) -> CommitProperties:
     """The number that only one of two writers can have who have read the same state."""
     last = table.transaction_version(APPLICATION) or 0
@@ -367,12 +404,13 @@ def _next(table: DeltaTable) -> CommitProperties:
 
 def _heaps(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
     """The files in heaps of at most about SHARD_BYTES each, in their order."""
-    heap: list[str] = []
+    heap, heap_bytes = list[str](), 0
     for name in names:
-        if heap and sum(sizes[other] for other in heap) + sizes[name] > SHARD_BYTES:
+        if heap and heap_bytes + sizes[name] > SHARD_BYTES:
             yield heap
-            heap = []
+            heap, heap_bytes = [], 0
         heap.append(name)
+        heap_bytes += sizes[name]
     if heap:
         yield heap
 
