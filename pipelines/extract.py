@@ -17,6 +17,7 @@ from videoproc.features import Feature, compute_features, select_features
 from videoproc.media import Limits, Sampling, Size, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
+from videoproc.report.words import plural
 from videoproc.tables import Dataset, FrameFormat, Recipe, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import STAGE, Work, plan_work
@@ -171,8 +172,8 @@ def prune(dataset: Dataset, *, job: str) -> dict[str, int]:
     """Rows of videos that are no longer in the corpus go; how many, by table."""
     num_videos, deleted = dataset.prune()
     if num_videos:
-        said = ", ".join(f"{count} rows of {name}" for name, count in deleted.items())
-        say(job, f"{num_videos} videos are no longer in the corpus: deleted {said}")
+        said = ", ".join(f"{plural(count, 'row')} of {name}" for name, count in deleted.items())
+        say(job, f"{plural(num_videos, 'video')} no longer in the corpus: deleted {said}")
     return deleted
 
 
@@ -302,7 +303,7 @@ def _say_plan(work: Work) -> None:
     if held := work.held.total():
         say(
             "extract",
-            f"{held} videos are in quarantine and left alone "
+            f"{plural(held, 'video')} in quarantine, left alone "
             "(`python -m pipelines.retry_quarantine` tries them again)",
         )
     if not work.videos:
@@ -321,7 +322,7 @@ def _say_summary(work: Work, intake: Intake, done: Extracted) -> None:
     say(
         "extract",
         f"{done.clips} clips and {done.vectors} vectors in {done.elapsed_s:.1f} s; "
-        f"{len(done.failures)} videos went into quarantine",
+        f"{plural(len(done.failures), 'video')} put into quarantine",
     )
     for error_class, count in intake.failures.most_common():
         say("extract", f"quarantine: {count} x {error_class}")

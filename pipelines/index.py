@@ -16,7 +16,7 @@ from videoproc.corpus.layouts import LAYOUTS, Entry
 from videoproc.corpus.manifest import Known, Manifest
 from videoproc.corpus.splits import SplitConfig
 from videoproc.report.progress import Progress, say
-from videoproc.report.timing import duration
+from videoproc.report.words import duration, plural
 from videoproc.tables import Dataset, quarantine
 from videoproc.tables.table import ConflictError
 from videoproc.types import Row, UserError, Video
@@ -239,7 +239,7 @@ def _failure(video: Video) -> Row:
 def _say_summary(built: Manifest, elapsed_s: float) -> None:
     readable = [video for video in built.videos if video.error is None]
     lasting = duration(sum(video.duration_s or 0 for video in readable))
-    say("index", f"{len(readable)} videos, {lasting} in all, looked at in {elapsed_s:.1f} s")
+    say("index", f"{plural(len(readable), 'video')}, {lasting}, looked at in {elapsed_s:.1f} s")
     counts = built.changes.counts()
     said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     say("index", f"{said or 'nothing there'}; {built.num_read} files read")

@@ -23,6 +23,7 @@ from videoproc.learning.predict import Predictor, prediction_id
 from videoproc.media import Limits, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
+from videoproc.report.words import plural
 from videoproc.runtime import dataflow, session
 from videoproc.tables import Dataset, Table, quarantine, step
 from videoproc.tables.intake import Intake
@@ -81,7 +82,7 @@ def predict(config: PredictConfig) -> Predicted:
     videos = [v for v in manifest.from_table(dataset.require_manifest()) if v.error is None]
     work = _plan(videos, dataset, table, card, config)
     if held := work.held.total():
-        say("predict", f"{held} videos are in quarantine and left alone")
+        say("predict", f"{plural(held, 'video')} in quarantine, left alone")
     if not work.videos and not work.done:
         say(
             "predict",
@@ -126,7 +127,7 @@ def predict(config: PredictConfig) -> Predicted:
         say(
             "predict",
             f"{done.predictions} predictions in {elapsed_s:.1f} s in {table.folder}; "
-            f"{intake.failures.total()} videos went into quarantine",
+            f"{plural(intake.failures.total(), 'video')} put into quarantine",
         )
         say("predict", f"worker time: {where_time_went(done.seconds)}; idle {done.idle_s:.1f} s")
         _check_budget(intake.failures + work.held, videos, dataset, config, done)

@@ -165,8 +165,8 @@ def test_quarantined_videos_are_left_alone_the_next_time(flawed, capsys):
     capsys.readouterr()
     dataset = run_extract(flawed, max_failed_share=0.3)
     said = capsys.readouterr().out
-    assert "2 videos are in quarantine and left alone" in said
-    assert "went into quarantine" not in said
+    assert "2 videos in quarantine, left alone" in said
+    assert "put into quarantine" not in said
     assert dataset.clips.read().num_rows == 6
 
 

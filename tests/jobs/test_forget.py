@@ -46,8 +46,11 @@ def files_with(folder, video_id):
         path
         for path in folder.rglob("*.parquet")
         if path.parent.name != "forgotten"
-        and "video_id" in pq.read_schema(path).names
-        and video_id in pq.read_table(path, columns=["video_id"])["video_id"].to_pylist()
+        and any(
+            str(value).startswith(video_id)  # a digest begins with it
+            for name in {"video_id", "digest"} & set(pq.read_schema(path).names)
+            for value in pq.read_table(path, columns=[name])[name].to_pylist()
+        )
     ]
 
 

@@ -87,3 +87,24 @@ def test_a_name_that_is_no_text_costs_that_file_only(run_index, videos):
     assert dataset.manifest.read().num_rows == 7
     (row,) = dataset.quarantine.read().to_pylist()
     assert row["uri"].endswith("caf\\xe9.mp4")
+
+
+def test_labels_corrected_at_once_are_no_disk_that_is_not_mounted(videos, tmp_path):
+    """Of six videos five have another label, and one is gone."""
+    data = tmp_path / "data"
+    index(IndexConfig(source=str(videos), data=str(data)))
+    (videos / "walk").rename(videos / "stroll")
+    (videos / "run").rename(videos / "race")
+    (videos / "race" / "1.mp4").unlink()
+    changes = index(IndexConfig(source=str(videos), data=str(data))).changes
+    assert (len(changes.deleted), changes.unchanged) == (1, 0)
+
+
+def test_a_corpus_that_is_mostly_gone_stops_the_job_and_nothing_is_changed(videos, tmp_path):
+    data = tmp_path / "data"
+    index(IndexConfig(source=str(videos), data=str(data)))
+    shutil.rmtree(videos / "walk")
+    (videos / "run" / "1.mp4").unlink()
+    with pytest.raises(UserError, match=r"4 of 6 known videos are no longer in .* mounted\?"):
+        index(IndexConfig(source=str(videos), data=str(data)))
+    assert Dataset(folder=data).manifest.read().num_rows == 6

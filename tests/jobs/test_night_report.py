@@ -11,9 +11,11 @@ import pytest
 
 from pipelines import cli
 from pipelines.nightly import NightlyConfig, nightly
+from pipelines.retry_quarantine import RetryQuarantineConfig, retry_quarantine
 from videoproc import runlog
 from videoproc.report.night import earlier
 from videoproc.tables import Dataset, lease
+from videoproc.types import UserError
 
 EVIL = "<img src=x onerror=alert(1)>.mp4"
 
@@ -140,3 +142,29 @@ def test_an_empty_night_imports_neither_torch_nor_ray(config, tmp_path):
     )
     assert "nothing new" in done.stdout, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_what_is_marked_for_a_retry_is_never_nothing_new(config, data):
+    nightly(config)
+    marked = RetryQuarantineConfig(data=str(data), mark_only=True)
+    retry_quarantine(marked)
+    nightly(config)
+    assert earlier(data, most=1)[0].outcome == "done"
+    assert earlier(data, most=1)[0].failures[0].count == 1, "it failed once more"
+    nightly(config)
+    assert earlier(data, most=1)[0].outcome == "nothing new"
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_clip_that_is_damaged_costs_its_picture_and_not_the_report(
+    config, data, capsys, monkeypatch
+):
+    def damaged(*_):
+        raise UserError("clip is damaged")
+
+    monkeypatch.setattr("videoproc.tables.clip_reader.decode_frames", damaged)
+    nightly(config)
+    assert earlier(data, most=1)[0].outcome == "done"
+    assert "data:image" not in pages(data)[0].read_text()
+    assert "no picture of clip" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from videoproc.report.night import Failure, ModelResult, Night
-from videoproc.report.page import Mistake, Sheet, headline, number, render
+from videoproc.report.page import Mistake, Sheet, headline, render
 
 EVIL = "<script>alert('x')</script>\"><img src=http://evil/x onerror=alert(1)>"
 
@@ -153,13 +153,25 @@ def test_an_empty_first_night_is_a_whole_page() -> None:
 
 
 def test_without_a_mistake_the_page_says_so() -> None:
-    assert "No mistake on the test split." in render(night(models=[model()]))
+    assert "No mistake on the test split." in render(night(models=[model()]), mistakes=[])
+
+
+def test_where_nobody_has_looked_for_mistakes_the_page_does_not_say_that_there_are_none() -> None:
+    for outcome in ("nothing new", "failed"):
+        page = render(night(outcome=outcome, models=[model(trained_tonight=False)]))
+        assert "mistake" not in text_of(page).lower()
+
+
+def test_a_model_that_a_failed_night_did_not_come_to_is_as_it_was() -> None:
+    text = text_of(render(night(outcome="failed", models=[model(trained_tonight=False)])))
+    assert "as the nights before have left it" in text
+    assert "nothing it learns from has changed" not in text
+
+
+def test_the_command_that_is_named_can_be_pasted() -> None:
+    text = text_of(render(night(quarantine={"same bytes, several labels": 1})))
+    assert "--error_class 'same bytes, several labels'" in text
 
 
 def test_a_metric_that_is_no_number_is_shown_as_such() -> None:
     assert "nan" in render(night(models=[model(accuracy=float("nan"))]))
-
-
-@pytest.mark.parametrize(("value", "said"), [(24.0, "24"), (0.16667, "0.1667"), (1.0, "1")])
-def test_numbers_are_for_people(value: float, said: str) -> None:
-    assert number(value) == said

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from videoproc.report.timing import duration, where_time_went
+from videoproc.report.timing import where_time_went
 
 
 def test_the_largest_share_comes_first():
@@ -14,10 +12,3 @@ def test_the_largest_share_comes_first():
 
 def test_a_job_that_did_nothing_says_so():
     assert where_time_went({}) == "no work was done"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.5, "0.5 s"), (45, "45 s"), (720, "12 min"), (12_240, "3.4 h")]
-)
-def test_durations_are_for_people(seconds, said):
-    assert duration(seconds) == said

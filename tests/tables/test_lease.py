@@ -91,3 +91,34 @@ def test_the_holder_renews_it(dataset, monkeypatch):
         while rows_of(dataset)[0]["renewed_s"] == before and time.monotonic() < deadline:
             time.sleep(0.05)
         assert rows_of(dataset)[0]["renewed_s"] > before
+
+
+def test_a_renewal_that_fails_once_is_tried_again(dataset, monkeypatch):
+    monkeypatch.setattr(lease, "RENEW_S", 0.02)
+    renew, said, tried = lease._renewed, [], []
+
+    def fail_once(rows, me):
+        tried.append(me)
+        if len(tried) == 1:
+            raise OSError("the store is slow")
+        return renew(rows, me)
+
+    monkeypatch.setattr(lease, "_renewed", fail_once)
+    with hold(dataset.lease, job="nightly", on_wait=said.append):
+        deadline = time.monotonic() + 30
+        while len(tried) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert len(tried) >= 3
+    assert said == ["the lease was not renewed: the store is slow"]
+
+
+def test_a_lease_that_cannot_be_given_back_costs_no_work(dataset, monkeypatch):
+    said = []
+
+    def refuse(*_):
+        raise OSError("the store is away")
+
+    monkeypatch.setattr(lease, "_without", refuse)
+    with hold(dataset.lease, job="nightly", on_wait=said.append):
+        pass
+    assert said == ["the lease is left to end by itself: the store is away"]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from videoproc import schema
+from videoproc import schema, storage
 from videoproc.tables import Table, write_shard
 from videoproc.types import UserError
 
@@ -243,3 +243,25 @@ def test_a_reader_keeps_what_it_has_located_while_a_late_writer_comes(table, sha
     rows = pa.table({"id": ["b", "a"], "value": [3, 3]})
     assert table.append([write_shard(table.folder, rows, key=table.key)]) == 0
     assert {path: path.read_bytes() for path in table.files()} == before
+
+
+def test_a_version_that_never_was_is_named_with_those_there_are(table, shard_of):
+    table.append([shard_of(table, "a")])
+    with pytest.raises(UserError, match="has versions 0 to 1, and no 99"):
+        table.read(version=99)
+
+
+def test_an_orphan_that_is_written_anew_while_vacuum_works_is_kept(table, shard_of, monkeypatch):
+    """Its name is made of its content, so a reverted change gives a file its old name again."""
+    table.append([shard_of(table, "a")])
+    orphan = shard_of(table, "b")
+    look = storage.look
+
+    def rewritten(path):
+        os.utime(path)  # as a writer does between the listing and the deletion
+        return look(path)
+
+    os.utime(table.folder / orphan.name, (0, 0))
+    monkeypatch.setattr(storage, "look", rewritten)
+    assert table.vacuum(keep_versions=(), min_age_s=3600) == []
+    assert table.append([orphan]) == 1

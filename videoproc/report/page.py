@@ -17,7 +17,7 @@ import jinja2
 
 from videoproc.report.bottleneck import bottleneck
 from videoproc.report.night import FAILED, NOTHING_NEW, ModelResult, Night
-from videoproc.report.timing import duration
+from videoproc.report.words import duration, number, plural
 
 NIGHTS_SHOWN = 14
 STEPS_SHOWN = 8
@@ -96,18 +96,13 @@ def headline(night: Night) -> str:
     failed = sum(failure.count for failure in night.failures)
     trained = [model.model for model in night.models if model.trained_tonight]
     parts = [
-        f"{_plural(night.videos_decoded, 'video')} became {_plural(night.clips, 'clip')}"
+        f"{plural(night.videos_decoded, 'video')} became {plural(night.clips, 'clip')}"
         if night.clips
         else "no new clip was made",
-        f"{_plural(failed, 'video')} failed" if failed else "none failed",
+        f"{plural(failed, 'video')} failed" if failed else "none failed",
         f"trained: {', '.join(trained)}" if trained else "no model was trained again",
     ]
     return f"{', '.join(came) or 'No video changed'}; {'; '.join(parts)}."
-
-
-def number(value: float) -> str:
-    """A metric: a whole number as it is, others with four digits."""
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"
 
 
 def _trained(model: ModelResult, night: Night) -> str:
@@ -116,10 +111,6 @@ def _trained(model: ModelResult, night: Night) -> str:
     if night.outcome == FAILED:
         return "as the nights before have left it"
     return "not trained again, since nothing it learns from has changed"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _day(started: str) -> str:

@@ -12,10 +12,3 @@ def where_time_went(seconds: Mapping[str, float]) -> str:
         return "no work was done"
     largest_first = sorted(seconds.items(), key=lambda item: -item[1])
     return ", ".join(f"{step} {s:.1f} s ({s / total:.0%})" for step, s in largest_first)
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.4 h`: seconds for people."""
-    if seconds < 90:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
