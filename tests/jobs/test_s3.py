@@ -112,3 +112,14 @@ def test_the_jobs_work_one_by_one_and_training_resumes_from_the_bucket(
     said = run("predict", "--data", data, "--run", trained.run_id, workspace=workspace)
     assert "37 predictions" in said
     run("evaluate", "--data", data, "--run", trained.run_id, workspace=workspace)
+
+    dataset = Dataset(folder=at(data))
+    video = dataset.clips.read(["video_id"])["video_id"][0].as_py()
+    said = run("lineage", video, "--data", data, workspace=workspace)
+    assert "predicted by" in said
+    said = run("forget", video, "--data", data, "--purge", workspace=workspace)
+    assert "no longer readable in full" in said
+    for table in (dataset.clips, dataset.features, dataset.manifest):
+        assert video not in table.read(["video_id"])["video_id"].to_pylist()
+    run("vacuum", "--data", data, "--min_age_hours", "0", workspace=workspace)
+    assert dataset.clips.read(["clip_id"]).num_rows == 36
