@@ -1,6 +1,7 @@
 """What every job shares: flags and YAML from its dataclass, absolute paths, exit codes.
 
 Exit code 0: done. 1: the job failed (a bug keeps its traceback). 2: wrong input, in one line.
+130: stopped.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import errno
 import json
 import os
 import re
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -53,12 +55,18 @@ traceback mends it."""
 
 STORE_SAID = rf"{storage.STORE_REFUSES}|AWS Error|Generic (S3|GCS) error"
 MAX_CHARS = 400
+STOPPED = "stopped by Ctrl-C or SIGTERM"
 
 
 def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
     """Run `job` with the config that the command line and `--config` files give."""
+    signal.signal(signal.SIGTERM, _stop)
     try:
         job(parse(config_class, sys.argv[1:], doc=job.__doc__ or ""))
+    except KeyboardInterrupt:
+        sys.exit(
+            _say(JobError(f"{STOPPED}: what was committed is whole; run it again to go on"), 130)
+        )
     except UserError as error:
         sys.exit(_say(error, 2))
     except JobError as error:
@@ -67,6 +75,11 @@ def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
         if (refused := refusal(error)) is None:
             raise
         sys.exit(_say(refused, 1))
+
+
+def _stop(*_: object) -> None:
+    """SIGTERM ends a job as Ctrl-C does: with its run closed and its report written."""
+    raise KeyboardInterrupt
 
 
 def refusal(error: BaseException) -> JobError | None:
@@ -208,6 +221,8 @@ def check_budget(
 
 def in_one_line(error: BaseException) -> str:
     """An error's message without its line breaks, or its class where it has none."""
+    if isinstance(error, KeyboardInterrupt):
+        return STOPPED
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class EvaluateConfig:
 
     Args:
         data: the dataset folder.
-        run: the id of the training run whose best model is measured.
+        run: the id of the training run whose best model is measured, or its beginning.
         split: the videos to measure on: train, val or test.
         batch_size: clips that the model takes at once.
     """
@@ -59,7 +59,8 @@ class EvaluateConfig:
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """Measure a trained model on a split: every clip once, with intervals by source."""
     dataset, workspace = Dataset(folder=cli.absolute(config.data)), cli.workspace()
-    trained = runlog.open_run(config.run, workspace=workspace)
+    trained = runlog.resolve_run(config.run, workspace=workspace)
+    config = replace(config, run=trained.run_id)
     world = World.current()
     model, card = checkpoint.load(trained.checkpoint_folder(workspace), device=world.device)
     task = select_task(card.task)

@@ -125,24 +125,35 @@ def extract(config: ExtractConfig) -> Extracted:
             recipe_id=recipe.recipe_id,
             commit_every_s=config.commit_every_s,
         )
-        cores, busy_s = _work(work, dataset, features, config, intake)
+        began = time.monotonic()
+
+        def so_far(cores: int, busy_s: float) -> Extracted:
+            return Extracted(
+                videos_decoded=len(work.videos),
+                hours_decoded=sum(video.duration_s or 0.0 for video in work.videos) / 3600,
+                clips_measured=len(work.measure),
+                rows_deleted=deleted,
+                clips=intake.committed["clips"],
+                vectors=intake.committed["features"],
+                failures=intake.failed_rows,
+                seconds=dict(intake.seconds),
+                busy_s=busy_s,
+                idle_s=max(0.0, cores * busy_s - sum(intake.seconds.values())),
+                cores=cores,
+                elapsed_s=time.monotonic() - started,
+            )
+
+        try:
+            cores, busy_s = _work(work, dataset, features, config, intake)
+        except BaseException as error:
+            # For the night's report: what is in, though how many videos that took is not known.
+            partial = so_far(os.cpu_count() or 1, time.monotonic() - began)
+            error.done = replace(partial, videos_decoded=0, hours_decoded=0.0)  # type: ignore[attr-defined]
+            raise
         if dataset.manifest.version != version:  # what has left the corpus meanwhile came in again
             prune(dataset, job="extract")
         _tidy(dataset, videos, recipe)
-        done = Extracted(
-            videos_decoded=len(work.videos),
-            hours_decoded=sum(video.duration_s or 0.0 for video in work.videos) / 3600,
-            clips_measured=len(work.measure),
-            rows_deleted=deleted,
-            clips=intake.committed["clips"],
-            vectors=intake.committed["features"],
-            failures=intake.failed_rows,
-            seconds=dict(intake.seconds),
-            busy_s=busy_s,
-            idle_s=max(0.0, cores * busy_s - sum(intake.seconds.values())),
-            cores=cores,
-            elapsed_s=time.monotonic() - started,
-        )
+        done = so_far(cores, busy_s)
         run.set_tags(
             {f"table_version.{name}": table.version for name, table in _made(dataset).items()}
         )
@@ -326,7 +337,7 @@ def _say_summary(work: Work, intake: Intake, done: Extracted) -> None:
     )
     for error_class, count in intake.failures.most_common():
         say("extract", f"quarantine: {count} x {error_class}")
-    say("extract", f"worker time: {where_time_went(done.seconds)}; idle {done.idle_s:.1f} s")
+    say("extract", f"worker time: {where_time_went(done.seconds)}; idle {done.idle_s:.1f} core s")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from videoproc.report import night as nights
 from videoproc.report import page
 from videoproc.report.night import Night
 from videoproc.report.progress import say
+from videoproc.report.words import plural
 from videoproc.tables import Dataset, Table, lease
 from videoproc.tables.lease import HeldError
 from videoproc.tables.lineage import as_ranges
@@ -79,7 +80,9 @@ def _forget(dataset: Dataset, video: Video, *, purge: bool) -> Lineage:
         _remember(dataset, video)
         deleted = _delete_rows(dataset, video)
         pages = _clear_reports(dataset, video)
-        say("forget", f"{video.uri}: {_counted(deleted)}; {pages} reports without its pictures")
+        say("forget", f"{video.uri}: {_counted(deleted)}")
+        if pages:
+            say("forget", f"{plural(pages, 'report')} made again without pictures")
         if purge:
             _purge(before, dataset)
         else:
@@ -169,8 +172,8 @@ def _say_older(before: Lineage, dataset: Dataset) -> None:
     if older:
         say(
             "forget",
-            f"{older} files of older table versions hold it still: `pipelines.vacuum` deletes "
-            "those that no run names, --purge deletes them all",
+            f"{plural(older, 'file')} of older table versions hold it still: `python -m "
+            "pipelines.vacuum` deletes those that no run names, --purge deletes them all",
         )
 
 

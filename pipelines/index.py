@@ -22,6 +22,7 @@ from videoproc.tables.table import ConflictError
 from videoproc.types import Row, UserError, Video
 
 STAGE = "index"
+SHOWN = 5  # of the files that are bad or there twice
 SETTINGS = "index.json"
 """In the dataset: how its manifest was made. Splits are dealt anew where theirs differ."""
 
@@ -34,7 +35,8 @@ class IndexConfig:
     """What index does.
 
     Args:
-        source: the corpus: a folder, or a list of files, here or in an object store (s3://).
+        source: the corpus: a folder, or a list of files, here or in an object store (s3://). By
+            default that of the last time, with its layout and split.
         data: the dataset folder.
         layout: how the corpus is laid out: folder, csv, jsonl, parquet or ucf101.
         split: how labelled videos are divided into train, val and test.
@@ -42,17 +44,19 @@ class IndexConfig:
         rehash: read every file, also those whose size and time have not changed.
         max_vanished_share: stop where more than this share of the known videos is gone, since a
             disk that is not mounted looks like that.
+        resplit: deal splits anew although the dataset's groups would no longer keep together.
         check: then say whether the corpus is fit to learn from: balance, what headers give away,
             near-duplicates across the split. A few frames of every video are decoded for it.
     """
 
-    source: str
     data: str
+    source: str | None = None
     layout: str = "folder"
     split: SplitConfig = field(default_factory=SplitConfig)
     processes: int | None = None
     rehash: bool = False
     max_vanished_share: float = 0.5
+    resplit: bool = False
     check: bool = False
 
     def __post_init__(self) -> None:
@@ -67,6 +71,11 @@ def index(config: IndexConfig) -> Manifest:
     if config.layout not in LAYOUTS:
         raise UserError(f"layout: no layout {config.layout!r}; there are {', '.join(LAYOUTS)}")
     dataset = Dataset(folder=cli.absolute(config.data))
+    if config.source is None:
+        last = stored_config(dataset)
+        config = replace(config, source=last.source, layout=last.layout, split=last.split)
+    _check_groups_stay(config, dataset)
+    assert config.source is not None
     source = cli.absolute(config.source)
     entries = LAYOUTS[config.layout](source)
     version = dataset.manifest.version
@@ -76,7 +85,7 @@ def index(config: IndexConfig) -> Manifest:
         "index", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
     ) as run:
         _write(dataset, built, since=version)
-        stored = replace(config, source=str(source), check=False)  # no part of the manifest
+        stored = replace(config, source=str(source), check=False, resplit=False)
         dataset.write_text(SETTINGS, cli.stored(stored))
         run.set_tags(
             {
@@ -172,6 +181,18 @@ def stored_config(dataset: Dataset) -> IndexConfig:
     return cli.restored(IndexConfig, text)
 
 
+def _check_groups_stay(config: IndexConfig, dataset: Dataset) -> None:
+    """A forgotten setting must not put the videos of one camera on several sides."""
+    text = dataset.read_text(SETTINGS)
+    group = json.loads(text)["split"]["group"] if text is not None else None
+    if group is not None and config.split.group is None and not config.resplit:
+        raise UserError(
+            f"split.group is none, and {dataset.folder} was made with {group!r}: give "
+            f"--split.group {group!r} again, leave out --source to index as the last time, or say "
+            "--resplit to deal its splits without groups"
+        )
+
+
 def _splits_were_dealt_so(dataset: Dataset, split: SplitConfig) -> bool:
     text = dataset.read_text(SETTINGS)
     return text is not None and json.loads(text)["split"] == asdict(split)
@@ -249,12 +270,16 @@ def _say_summary(built: Manifest, elapsed_s: float) -> None:
         say("index", f"the corpus gives no val: {built.val_from_train} videos of its train are val")
     labels = Counter(label for video in readable for label in video.labels or ("unlabelled",))
     say("index", "labels: " + ", ".join(f"{name} {n}" for name, n in sorted(labels.items())))
-    for kept, dropped in built.duplicates:
+    for kept, dropped in built.duplicates[:SHOWN]:
         say("index", f"duplicate: {dropped} has the bytes of {kept}, kept once")
+    if (more := len(built.duplicates) - SHOWN) > 0:
+        say("index", f"duplicates: and {more} more")
     if built.forgotten:
         say("index", f"{built.forgotten} files are of videos that were to be forgotten: left out")
-    for video in built.failed:
+    for video in built.failed[:SHOWN]:
         say("index", f"quarantine: {video.uri}: {video.error}")
+    if (more := len(built.failed) - SHOWN) > 0:
+        say("index", f"quarantine: and {more} more, in the table `quarantine`")
 
 
 if __name__ == "__main__":

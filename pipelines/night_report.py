@@ -14,7 +14,7 @@ import numpy as np
 
 from pipelines import cli
 from videoproc import runlog, schema
-from videoproc.corpus.manifest import Manifest
+from videoproc.corpus.manifest import Changes, Manifest
 from videoproc.report import night as nights
 from videoproc.report import page
 from videoproc.report.night import ModelResult, Night
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SHEETS = 6  # contact sheets, one a label
 SHEET_CLIPS = 8
 MISTAKES = 6  # a model
+NAMED = 20  # changed, moved, relabelled and deleted videos, on the page
 TEST = "test/"
 
 
@@ -118,7 +119,9 @@ def _night(diary: Diary, before: Sequence[Night], *, outcome: str, error: str | 
             videos=len(diary.manifest.videos),
             hours=sum(video.duration_s or 0.0 for video in diary.manifest.videos) / 3600,
             files_read=diary.manifest.num_read,
+            unreadable=len(diary.manifest.failed),
             changes=diary.manifest.changes.counts(),
+            named=tuple(_named(diary.manifest.changes)),
         )
     if (extracted := diary.extracted) is not None:
         night = replace(
@@ -142,6 +145,28 @@ def _night(diary: Diary, before: Sequence[Night], *, outcome: str, error: str | 
         cores=max((part.cores for part in done), default=0),
         idle_s=sum(part.idle_s for part in done),
     )
+
+
+def _named(changes: Changes) -> list[str]:
+    """The videos that are not just new, a line each, the first of many."""
+    lines = [f"changed: {video.uri}" for video in changes.changed]
+    lines += [f"moved: {changes.before[v.video_id].uri} → {v.uri}" for v in changes.moved]
+    for video in changes.relabelled:
+        was = changes.before[video.video_id]
+        said = [
+            f"{name} {old or 'none'} → {new or 'none'}"
+            for name, old, new in (
+                ("label", ", ".join(was.labels), ", ".join(video.labels)),
+                ("group", was.group, video.group),
+                ("split", was.split, video.split),
+                ("error", was.error, video.error),
+            )
+            if old != new
+        ]
+        lines.append(f"relabelled: {video.uri}: {'; '.join(said)}")
+    lines += [f"deleted: {video.uri}" for video in changes.deleted]
+    more = len(lines) - NAMED
+    return lines[:NAMED] + ([f"and {more:,} more"] if more > 0 else [])
 
 
 def _models(diary: Diary, before: Sequence[Night]) -> list[ModelResult]:

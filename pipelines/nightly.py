@@ -26,7 +26,7 @@ from videoproc.media import DECODE_VERSION, Limits, Sampling, Size
 from videoproc.report.night import DONE as OUTCOME_DONE
 from videoproc.report.night import FAILED, NOTHING_NEW
 from videoproc.report.progress import say
-from videoproc.report.table import side_by_side
+from videoproc.report.table import side_by_side, with_intervals
 from videoproc.tables import Dataset, FrameFormat, lease
 from videoproc.tables.lease import HeldError
 
@@ -201,8 +201,8 @@ def _is_retry_wanted(dataset: Dataset) -> bool:
 def _extract(config: NightlyConfig, diary: Diary) -> None:
     try:
         diary.extracted = extract(config.extract_config())
-    except cli.OverBudgetError as error:
-        diary.extracted = error.done
+    except BaseException as error:
+        diary.extracted = getattr(error, "done", None)  # what it did until then
         raise
 
 
@@ -232,10 +232,11 @@ def _key(config: NightlyConfig, dataset: Dataset, manifest_version: int) -> str:
 
 def _say_comparison(tested: Mapping[str, runlog.Run]) -> None:
     columns = {
-        model: {name: value for name, value in test_metrics(run).items() if "/" not in name}
+        model: with_intervals({n: v for n, v in test_metrics(run).items() if "/" not in n})
         for model, run in tested.items()
     }
-    print(f"\nOn the test split:\n\n{side_by_side(columns)}\n")
+    print("\nOn the test split, in brackets 95 % intervals by source:\n")
+    print(f"{side_by_side(columns)}\n")
     for model, run in tested.items():
         print(f"{model}: run {run.run_id}")
     charts = next(iter(tested.values())).charts

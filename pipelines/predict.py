@@ -6,7 +6,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class PredictConfig:
 
     Args:
         data: the dataset folder; the model's training need not have seen it.
-        run: the id of the training run whose best model is applied.
+        run: the id of the training run whose best model is applied, or its beginning.
         batch_size: clips that the model takes at once.
         limits: what decoding one video may cost before it is given up.
         max_failed_share: fail the job when more than this share of the videos cannot be decoded.
@@ -75,7 +75,9 @@ def predict(config: PredictConfig) -> Predicted:
     started = time.monotonic()
     dataset = Dataset(folder=cli.absolute(config.data))
     workspace = cli.workspace()
-    folder = runlog.open_run(config.run, workspace=workspace).checkpoint_folder(workspace)
+    trained = runlog.resolve_run(config.run, workspace=workspace)
+    config = replace(config, run=trained.run_id)
+    folder = trained.checkpoint_folder(workspace)
     card = checkpoint.read_card(folder)
     table = dataset.predictions(task=card.task, columns=select_task(card.task).outputs.COLUMNS)
     version = dataset.manifest.version
@@ -129,7 +131,10 @@ def predict(config: PredictConfig) -> Predicted:
             f"{done.predictions} predictions in {elapsed_s:.1f} s in {table.folder}; "
             f"{plural(intake.failures.total(), 'video')} put into quarantine",
         )
-        say("predict", f"worker time: {where_time_went(done.seconds)}; idle {done.idle_s:.1f} s")
+        say(
+            "predict",
+            f"worker time: {where_time_went(done.seconds)}; idle {done.idle_s:.1f} core s",
+        )
         _check_budget(intake.failures + work.held, videos, dataset, config, done)
     return done
 

@@ -271,8 +271,8 @@ def test_a_corrected_label_makes_an_evaluation_out_of_date(trained, tmp_path: Pa
 
 
 def test_a_run_that_does_not_exist_is_named(extracted: Path) -> None:
-    with pytest.raises(UserError, match="run 'nope' does not exist"):
-        evaluate(EvaluateConfig(data=str(extracted), run="nope"))
+    with pytest.raises(UserError, match="run 'nosuchrun' does not exist"):
+        evaluate(EvaluateConfig(data=str(extracted), run="nosuchrun"))
 
 
 def test_a_run_that_trained_nothing_has_no_checkpoint(extracted: Path, workspace: Path) -> None:

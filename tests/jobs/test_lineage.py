@@ -44,7 +44,7 @@ def test_an_evaluation_names_what_it_was_measured_on(trained):
     video = video_of(trained.data, "test")
     found = lineage(LineageConfig(video.uri, data=str(trained.data)))
     assert "was measured on it, in split test" in [use.said for use in found.uses]
-    assert said_of(found, trained.run_id).startswith("names table versions that hold it: ")
+    assert said_of(found, trained.run_id).startswith("names table versions with it: ")
 
 
 def test_a_video_that_is_gone_is_found_in_older_versions(videos, tmp_path, capsys):

@@ -158,8 +158,8 @@ def test_a_video_that_cannot_be_decoded_is_quarantined_and_costs_itself_only(
 
 
 def test_a_run_that_does_not_exist_is_named(extracted: Path) -> None:
-    with pytest.raises(UserError, match="run 'nope' does not exist"):
-        predict(PredictConfig(data=str(extracted), run="nope"))
+    with pytest.raises(UserError, match="run 'nosuchrun' does not exist"):
+        predict(PredictConfig(data=str(extracted), run="nosuchrun"))
 
 
 def test_a_dataset_without_a_manifest_says_what_to_run_first(trained, tmp_path: Path) -> None:

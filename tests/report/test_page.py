@@ -99,7 +99,7 @@ def test_names_from_outside_are_text_and_never_markup() -> None:
 
 def test_an_error_of_a_failed_night_is_the_headline() -> None:
     page = render(night(outcome="failed", error=f"9 of 10 videos have failed {EVIL}"))
-    assert "The night failed: 9 of 10 videos have failed" in text_of(page)
+    assert "The night did not reach its end: 9 of 10 videos have failed" in text_of(page)
     assert "script" not in Loaded(page).tags
 
 
@@ -119,7 +119,7 @@ def test_the_reader_finds_what_came_what_failed_where_time_went_and_the_models()
     assert "Cores were idle for 50% of 200 core seconds (4 cores)" in text
     assert "72.0 video hours per hour" in text
     assert "cnn_gru: accuracy 0.9" in text
-    assert "loss 0.5 0.5" in text, "all other numbers side by side"
+    assert "loss 0.5 0.5" in text, "all numbers side by side"
 
 
 def test_a_metric_stands_beside_the_nights_before() -> None:

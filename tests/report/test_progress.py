@@ -29,7 +29,7 @@ def test_a_line_begins_with_its_job(capsys):
 
 
 def test_a_log_gets_a_line_every_few_seconds(clock, capsys):
-    shown = Progress(job="extract", unit="clips", total=200, _started=100.0, _printed=100.0)
+    shown = Progress(job="extract", unit="clips", total=200, _printed=100.0)
     for done in range(1, 121):
         clock.now += 0.1
         shown.advance_to(done)
@@ -40,14 +40,17 @@ def test_a_log_gets_a_line_every_few_seconds(clock, capsys):
 
 
 def test_a_line_tells_share_rate_and_the_time_left(clock, capsys):
-    shown = Progress(job="extract", unit="clips", total=200, _started=100.0, _printed=100.0)
+    shown = Progress(job="extract", unit="clips", total=200, _printed=100.0)
+    clock.now += 60.0  # what starting takes says nothing of the rate
+    shown.advance_to(10)
+    assert capsys.readouterr().out == "extract    10/200 clips (5%)\n"
     clock.now += 10.0
-    shown.advance_to(50)
-    assert capsys.readouterr().out == "extract    50/200 clips (25%), 5.0/s, 30 s left\n"
+    shown.advance_to(60)
+    assert capsys.readouterr().out == "extract    60/200 clips (30%), 5.0/s, 28 s left\n"
 
 
 def test_nothing_done_yet_promises_no_end(clock, capsys):
-    shown = Progress(job="extract", unit="clips", total=200, _started=100.0, _printed=100.0)
+    shown = Progress(job="extract", unit="clips", total=200, _printed=100.0)
     clock.now += 10.0
     shown.advance_to(0)
-    assert capsys.readouterr().out == "extract    0/200 clips (0%), 0.0/s\n"
+    assert capsys.readouterr().out == "extract    0/200 clips (0%)\n"

@@ -74,7 +74,7 @@ def test_the_runs_that_learned_from_a_video_or_its_group_are_known_the_newest_fi
     assert learned(data, workspace, "a1") == [f"{first} has learned from it, in split train"]
     assert learned(data, workspace, "b1", "b") == [
         f"{second} has learned from it, in split train",
-        f"{first} has learned from it, in split val",
+        f"{first} has not learned from it, and chose its checkpoint by it, in split val",
     ]
     assert learned(data, workspace, "a9", "a") == [
         f"{second} has learned from others of its group, in split val",
@@ -101,7 +101,7 @@ def test_a_run_that_names_a_version_with_the_video_in_it_is_known(
         data=data, workspace=workspace, video_id="a1", versions={"clips": (1, 4)}
     )
     assert (use.run_id, use.versions) == (run.run_id, {"clips": 4})
-    assert use.said == "names table versions that hold it: clips 4"
+    assert use.said == "names table versions with it: clips 4"
 
 
 def test_who_learned_is_known_of_runs_on_the_server_and_of_those_that_wait(

@@ -46,5 +46,5 @@ def fingerprint(uri: str) -> Finding:
         return Finding(
             digest=hashlib.sha256(uri.encode()).hexdigest(),
             size_bytes=0,
-            error=f"{type(error).__name__}: {error}; its digest is that of its uri",
+            error=f"{type(error).__name__}: {error}",
         )

@@ -53,7 +53,7 @@ class Changes:
 
     new: not there before. changed: another content under a known uri. moved: known content under
     another uri. relabelled: another label, group or split. deleted: no longer in the corpus.
-    known: how many there were before.
+    known: how many there were before. before: by id, what those moved or relabelled were.
     """
 
     new: Sequence[Video] = ()
@@ -63,6 +63,7 @@ class Changes:
     deleted: Sequence[Video] = ()
     unchanged: int = 0
     known: int = 0
+    before: Mapping[str, Video] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
         return {
@@ -185,6 +186,7 @@ def compare(before: Sequence[Video], after: Sequence[Video]) -> Changes:
         deleted=deleted,
         unchanged=unchanged,
         known=len(before),
+        before={video.video_id: by_id[video.video_id] for video in (*moved, *relabelled)},
     )
 
 

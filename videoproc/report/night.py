@@ -47,9 +47,9 @@ class ModelResult:
 class Night:
     """One night. Counts are of videos unless they say otherwise; times are seconds of wall clock.
 
-    changes: new, changed, moved, relabelled, deleted, unchanged. phases: wall time of each job.
-    busy_s: for how long extract had work for the cores. seconds: worker time of extract and
-    predict by step, and idle_s the core time that was waited while there was work.
+    changes: new, changed, moved, relabelled, deleted, unchanged; named: some of them by name.
+    phases: wall time of each job. busy_s: for how long extract had work for the cores. seconds:
+    worker time of extract and predict by step; idle_s: core time that was waited meanwhile.
     pictured: ids of the videos whose frames the page shows.
     """
 
@@ -63,7 +63,9 @@ class Night:
     videos: int = 0
     hours: float = 0.0
     files_read: int = 0
+    unreadable: int = 0
     changes: Mapping[str, int] = field(default_factory=dict)
+    named: Sequence[str] = ()
     videos_decoded: int = 0
     hours_decoded: float = 0.0
     clips: int = 0
@@ -86,7 +88,8 @@ class Night:
     def from_json(cls, text: str) -> Night:
         """A record of this or an older form: what it does not know has its default."""
         values = _known(cls, json.loads(text))
-        values["pictured"] = tuple(values.get("pictured", ()))
+        for name in ("pictured", "named"):
+            values[name] = tuple(values.get(name, ()))
         for name, kind in (("failures", Failure), ("models", ModelResult)):
             values[name] = tuple(kind(**_known(kind, one)) for one in values.get(name, ()))
         return cls(**values)

@@ -17,6 +17,7 @@ import jinja2
 
 from videoproc.report.bottleneck import bottleneck
 from videoproc.report.night import FAILED, NOTHING_NEW, ModelResult, Night
+from videoproc.report.table import with_intervals
 from videoproc.report.words import duration, number, plural
 
 NIGHTS_SHOWN = 14
@@ -61,6 +62,7 @@ def render(
         "data_uri": _data_uri,
         "duration": duration,
         "number": number,
+        "plural": plural,
         "day": _day,
         "quote": shlex.quote,
         "share": lambda value: f"{value:.1%}",
@@ -72,9 +74,7 @@ def render(
         throughput=_throughput(night),
         steps=_steps(night),
         trained=lambda model: _trained(model, night),
-        sentence=bottleneck(
-            night.seconds, idle_s=night.idle_s, cores=night.cores, phases=night.phases
-        ),
+        sentence=_sentence(night),
         courses=[_Course.of(model, before, night) for model in night.models],
         others=_others(night.models),
         sheets=sheets,
@@ -85,7 +85,8 @@ def render(
 def headline(night: Night) -> str:
     """The night in one sentence."""
     if night.outcome == FAILED:
-        return f"The night failed: {night.error}"
+        got = f", after {plural(night.clips, 'clip')} had come in" if night.clips else ""
+        return f"The night did not reach its end{got}: {night.error}"
     if night.outcome == NOTHING_NEW:
         return f"Nothing new: all {night.videos:,} videos had been worked on before."
     came = [
@@ -103,6 +104,12 @@ def headline(night: Night) -> str:
         f"trained: {', '.join(trained)}" if trained else "no model was trained again",
     ]
     return f"{', '.join(came) or 'No video changed'}; {'; '.join(parts)}."
+
+
+def _sentence(night: Night) -> str:
+    if night.outcome == FAILED and not night.seconds:
+        return ""
+    return bottleneck(night.seconds, idle_s=night.idle_s, cores=night.cores, phases=night.phases)
 
 
 def _trained(model: ModelResult, night: Night) -> str:
@@ -191,8 +198,8 @@ class _Course:
         )
 
 
-def _others(models: Sequence[ModelResult]) -> dict[str, list[float | None]]:
-    """Every other number by name, a value a model; those of single classes are left to MLflow."""
-    shown = {f"{model.monitor}{end}" for model in models for end in ("", "_low", "_high")}
-    names = sorted({name for m in models for name in m.metrics if "/" not in name} - shown)
-    return {name: [model.metrics.get(name) for model in models] for name in names}
+def _others(models: Sequence[ModelResult]) -> dict[str, list[float | str | None]]:
+    """Every number by name, a value a model; those of single classes are left to MLflow."""
+    values = [with_intervals(model.metrics) for model in models]
+    names = sorted({name for of_model in values for name in of_model if "/" not in name})
+    return {name: [of_model.get(name) for of_model in values] for name in names}

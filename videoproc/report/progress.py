@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 LOG_EVERY_S = 5.0  # a log line is kept for ever: few of them
 TERMINAL_EVERY_S = 0.2
+MIN_S = 1.0  # a rate over less is a guess
 
 
 def say(job: str, text: str) -> None:
@@ -24,22 +25,23 @@ class Progress:
     unit: str
     total: int
     done: int = 0
-    _started: float = field(default_factory=time.monotonic)
+    _first: tuple[float, int] | None = None
     _printed: float = field(default_factory=time.monotonic)
 
     def advance_to(self, done: int) -> None:
-        self.done = done
         now = time.monotonic()
+        if self._first is None:  # from here on: what starting took says nothing of the rate
+            self._first = (now, done)
+        self.done = done
         terminal = sys.stdout.isatty()
         if now - self._printed < (TERMINAL_EVERY_S if terminal else LOG_EVERY_S):
             return
         self._printed = now
-        rate = done / (now - self._started)
-        left = f", {(self.total - done) / rate:.0f} s left" if rate else ""
-        line = (
-            f"{self.job:<10} {done}/{self.total} {self.unit} ({done / max(1, self.total):.0%}), "
-            f"{rate:.1f}/s{left}"
-        )
+        since_s, before = now - self._first[0], self._first[1]
+        rate = (done - before) / since_s if since_s > MIN_S else 0.0
+        said = f", {rate:.1f}/s, {(self.total - done) / rate:.0f} s left" if rate else ""
+        share = f"{done / max(1, self.total):.0%}"
+        line = f"{self.job:<10} {done}/{self.total} {self.unit} ({share}){said}"
         print(f"\r{line:<100}" if terminal else line, end="" if terminal else "\n", flush=True)
 
     def close(self) -> None:

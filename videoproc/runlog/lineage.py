@@ -45,17 +45,19 @@ class Use:
 
     @property
     def has_learned(self) -> bool:
-        return self.job == "train" and bool(self.splits)
+        return self.job == "train" and "train" in self.splits
 
     @property
     def said(self) -> str:
         """The use in words."""
+        if self.job == "train" and self.splits == ("val",):
+            return "has not learned from it, and chose its checkpoint by it, in split val"
         if self.splits:
             return f"{VERBS[self.job]} it, in split {', '.join(self.splits)}"
         if self.groups:
             return f"{VERBS[self.job]} others of its group, in split {', '.join(self.groups)}"
         named = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        return f"names table versions that hold it: {named}"
+        return f"names table versions with it: {named}"
 
 
 def named_versions(data: Anywhere, workspace: Path) -> dict[str, set[int]]:

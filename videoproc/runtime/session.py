@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -35,6 +37,7 @@ def cluster(*, inline: bool = False) -> Iterator[None]:
         return
     address = os.environ.get("RAY_ADDRESS")
     _check_reachable(address)
+    on_term = signal.getsignal(signal.SIGTERM)
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     ray.init(
         address=address or "local",  # none would join whatever cluster `ray start` left here
@@ -43,6 +46,9 @@ def cluster(*, inline: bool = False) -> Iterator[None]:
         log_to_driver=bool(os.environ.get("VIDEOPROC_DEBUG")),
         **({} if address else local),
     )
+    # Ray takes the signal for itself, and dies of it with a dump of its stack.
+    if threading.current_thread() is threading.main_thread() and callable(on_term):
+        signal.signal(signal.SIGTERM, on_term)
     with ExitStack() as ending:
         (_lasting[-1] if _lasting else ending).callback(ray.shutdown)
         yield

@@ -111,7 +111,14 @@ class Table:
         wanted = list(columns) if columns is not None else self.schema.names
         types = pa.schema([self.schema.field(name) for name in wanted])
         for path in self.files(version=version):
-            yield read_parquet(path, wanted).cast(types)
+            try:
+                yield read_parquet(path, wanted).cast(types)
+            except FileNotFoundError as error:
+                which = "" if version is None else f" at version {version}"
+                raise UserError(
+                    f"table {self.folder}{which} has lost {path.name}: a vacuum or a purge has "
+                    "deleted it, or somebody by hand; other versions may still read"
+                ) from error
 
     def history(self) -> Iterator[tuple[int, list[str], list[str]]]:
         """Of each commit its version, the names of shards that came in, and of those that left."""
