@@ -44,7 +44,10 @@ class Lineage:
 def lineage(config: LineageConfig) -> Lineage:
     """From a video to all that was made of it: table versions, runs that used it, predictions."""
     dataset = Dataset(folder=cli.absolute(config.data))
-    video = find_video(dataset, config.video)
+    try:
+        video = find_video(dataset, config.video)
+    except manifest.NoSuchVideoError as error:
+        raise _as_forgotten(dataset, config.video) or error from error
     check_runs(dataset, remedy="so that those that used the video are found")
     found = trace_video(dataset, video)
     labels = ", ".join(video.labels) or "unlabelled"
@@ -69,6 +72,21 @@ def find_video(dataset: Dataset, text: str) -> Video:
             with contextlib.suppress(manifest.NoSuchVideoError):
                 return manifest.find(manifest.from_table(rows), text)
         raise
+
+
+def _as_forgotten(dataset: Dataset, text: str) -> UserError | None:
+    """What is still known of a video that was forgotten and purged, if `text` begins its digest."""
+    for row in dataset.forgotten.read().to_pylist():
+        if len(text) >= manifest.MIN_DIGEST_CHARS and row["digest"].startswith(text):
+            uses = runlog.uses_of(
+                data=dataset.folder, workspace=cli.workspace(), video_id=row["video_id"]
+            )
+            learned = ", ".join(use.run_id for use in uses if use.has_learned) or "no run"
+            return UserError(
+                f"video {row['video_id']} was forgotten at {row['time']}, and no table version "
+                f"that still reads has it; learned from by {learned}"
+            )
+    return None
 
 
 def check_runs(dataset: Dataset, *, remedy: str, needed: bool = True) -> None:

@@ -11,12 +11,14 @@ from pipelines import cli
 from pipelines.extract import ExtractConfig, extract
 from pipelines.forget import ForgetConfig, forget
 from pipelines.index import IndexConfig, index
+from pipelines.lineage import LineageConfig, lineage
 from pipelines.nightly import NightlyConfig, nightly
 from pipelines.predict import PredictConfig, predict
 from videoproc import runlog
 from videoproc.corpus import manifest
 from videoproc.report.night import earlier
 from videoproc.tables import Dataset, lease
+from videoproc.types import UserError
 
 
 @pytest.fixture
@@ -99,6 +101,10 @@ def test_older_versions_hold_it_until_they_are_purged(dataset, capsys):
     assert files_with(dataset.folder, gone) == []
     assert "no longer readable in full" in capsys.readouterr().out
     assert len(ids_of(dataset)["clips"]) == 5, "all others read as before"
+    with pytest.raises(
+        UserError, match=rf"video {gone} was forgotten at .* learned from by no run"
+    ):
+        lineage(LineageConfig(gone, data=str(dataset.folder)))
 
 
 @pytest.mark.usefixtures("ray_cluster")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from pipelines.index import IndexConfig, index
+from videoproc.corpus.splits import SplitConfig
 from videoproc.tables import Dataset
 from videoproc.types import UserError
 
@@ -108,3 +110,36 @@ def test_a_corpus_that_is_mostly_gone_stops_the_job_and_nothing_is_changed(video
     with pytest.raises(UserError, match=r"4 of 6 known videos are no longer in .* mounted\?"):
         index(IndexConfig(source=str(videos), data=str(data)))
     assert Dataset(folder=data).manifest.read().num_rows == 6
+
+
+@pytest.fixture
+def grouped(videos, tmp_path):
+    """A dataset whose splits keep the numbers 0 to 2 and 3 to 5 together."""
+    data = tmp_path / "data"
+    split = SplitConfig(train=0.5, val=0.5, test=0.0, group="/([0-2]|[3-5])[.]mp4")
+    config = IndexConfig(source=str(videos), data=str(data), split=split)
+    index(config)
+    return config
+
+
+def test_a_forgotten_group_is_refused_before_it_tears_the_splits_apart(grouped):
+    before = Dataset(folder=Path(grouped.data)).manifest.read()
+    with pytest.raises(UserError, match=r"split.group is none, .* was made with .*--resplit"):
+        index(IndexConfig(source=grouped.source, data=grouped.data))
+    assert Dataset(folder=Path(grouped.data)).manifest.read().equals(before)
+    split = SplitConfig()
+    index(IndexConfig(source=grouped.source, data=grouped.data, split=split, resplit=True))
+
+
+def test_without_a_source_index_looks_again_at_the_last_one(grouped, videos, write_small):
+    before = Dataset(folder=Path(grouped.data)).manifest.read()
+    assert index(IndexConfig(data=grouped.data)).changes.unchanged == 6
+    assert Dataset(folder=Path(grouped.data)).manifest.read().equals(before)
+    write_small(videos / "walk" / "5.mp4", 50)
+    (new,) = index(IndexConfig(data=grouped.data)).changes.new
+    assert new.group == "5"
+
+
+def test_without_a_source_and_without_a_last_one_the_user_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"has no index\.json: run pipelines\.index"):
+        index(IndexConfig(data=str(tmp_path / "data")))
