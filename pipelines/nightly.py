@@ -172,6 +172,8 @@ def _night(config: NightlyConfig, dataset: Dataset) -> None:
 
 def _work(config: NightlyConfig, diary: Diary) -> tuple[str, str]:
     """The jobs of the night, one after another; its outcome, and the key to know it by."""
+    if config.models and diary.dataset.read_text(DONE) is None:
+        _check_learning(config)  # before a first night reads the whole corpus
     with diary.phase("index"):
         diary.manifest = index(config.index_config())
     # The manifest of now: what changes while this night works is new to the next.
@@ -179,11 +181,11 @@ def _work(config: NightlyConfig, diary: Diary) -> tuple[str, str]:
     key = _key(config, diary.dataset, version)
     if diary.dataset.read_text(DONE) == key and not _is_retry_wanted(diary.dataset):
         return NOTHING_NEW, key
+    _check_learning(config)
     # Imported here, with torch and Ray: an empty night ends before, and saves the seconds.
     from pipelines import night_learning
     from videoproc.runtime import session
 
-    night_learning.check(config)
     with session.lasting():
         with diary.phase("extract"):
             _extract(config, diary)
@@ -192,6 +194,12 @@ def _work(config: NightlyConfig, diary: Diary) -> tuple[str, str]:
             with diary.phase("predict"):
                 night_learning.predict_with_best(config, diary)
     return OUTCOME_DONE, _key(config, diary.dataset, version)
+
+
+def _check_learning(config: NightlyConfig) -> None:
+    from pipelines import night_learning
+
+    night_learning.check(config)
 
 
 def _is_retry_wanted(dataset: Dataset) -> bool:

@@ -116,6 +116,12 @@ def test_a_night_that_fails_at_once_is_reported_too(tmp_path, data):
     assert night.videos == 0
 
 
+def test_an_unknown_model_is_named_before_a_first_night_reads_anything(config, data):
+    with pytest.raises(UserError, match="no model 'resnet'; there are cnn"):
+        nightly(NightlyConfig(**vars(config) | {"models": ("resnet",)}))
+    assert not Dataset(folder=data).manifest.exists
+
+
 def test_a_second_night_at_once_is_refused_and_says_who_works(config, data):
     with (
         lease.hold(Dataset(folder=data).lease, job="nightly"),
