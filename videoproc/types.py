@@ -66,7 +66,8 @@ class Clip:
 
     frames_thwc: uint8, RGB, as displayed. pts_s: (T,) presentation times in seconds.
     frame_indices: (T,) positions among the video's frames in presentation order, from 0.
-    The span [start_s, end_s) is what the clip stands for.
+    The span [start_s, end_s) is what the clip stands for. sampling: the number of the sampling
+    that made it, where several did.
     """
 
     frames_thwc: np.ndarray
@@ -74,6 +75,7 @@ class Clip:
     frame_indices: np.ndarray
     start_s: float
     end_s: float
+    sampling: int = 0
 
     def __post_init__(self) -> None:
         if self.frames_thwc.dtype != np.uint8 or self.frames_thwc.ndim != 4:

@@ -9,8 +9,9 @@ from typing import Any
 from videoproc.media import isolate
 from videoproc.media.decode import read_clips
 from videoproc.media.errors import MediaError
-from videoproc.media.isolate import Limits
-from videoproc.media.plan import Sampling, Size
+from videoproc.media.limits import Limits
+from videoproc.media.picture import Size
+from videoproc.media.sampling import Sampling
 from videoproc.types import SECONDS, Clip, Row
 
 STAGE = "decode"
