@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +81,7 @@ def read_timeline(
     if packets.table is not None:
         return packets.table.timeline()
     with open_source(uri, limits=limits) as source:
-        return _decode_timeline(source, limits=limits)
+        return _decode_timeline(source, limits=limits, is_truncated=packets.missing is not None)
 
 
 def refuse(uri: str | Path | RemotePath, *, accept: Accept, limits: Limits) -> None:
@@ -109,7 +111,13 @@ def _flags(source: Source, first: av.VideoFrame) -> set[str]:
     return flags
 
 
-def _decode_timeline(source: Source, *, limits: Limits) -> Timeline:
+def _until_cut(source: Source) -> Iterator[av.VideoFrame]:
+    """The frames before the first error: that is where the file ends."""
+    with suppress(av.FFmpegError):
+        yield from source.container.decode(source.stream)
+
+
+def _decode_timeline(source: Source, *, limits: Limits, is_truncated: bool) -> Timeline:
     """Decode everything; frames without a time, or out of order, follow the one before."""
     assert source.stream.time_base is not None
     rate = source.rate
@@ -117,7 +125,7 @@ def _decode_timeline(source: Source, *, limits: Limits) -> Timeline:
     frame_pts: list[int] = []
     is_key: list[bool] = []
     last_ticks = 0
-    for frame in source.container.decode(source.stream):
+    for frame in _until_cut(source) if is_truncated else source.container.decode(source.stream):
         limits.check_frames(len(frame_pts) + 1)
         before = frame_pts[-1] if frame_pts else None
         if frame.pts is None:

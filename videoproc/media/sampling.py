@@ -316,6 +316,8 @@ def _snap(timeline: Timeline, frames: np.ndarray, *, snap_s: float) -> np.ndarra
     """
     reach = int(Fraction(snap_s) / timeline.time_base)
     keys, cheap = np.flatnonzero(timeline.is_key), np.flatnonzero(timeline.is_cheap)
+    if not len(keys):
+        return frames
     snapped = frames.copy()
     limit, limit_group = -1, -1
     for i in np.argsort(frames, kind="stable")[::-1]:
@@ -332,7 +334,19 @@ def _snap(timeline: Timeline, frames: np.ndarray, *, snap_s: float) -> np.ndarra
             limit, limit_group = int(snapped[i]), group
         elif len(near := near[near <= limit]):
             snapped[i] = _nearest(timeline, near, frame)
-    return snapped
+    # Leaving one group of pictures for the next may open one that was not needed.
+    return min(frames, snapped, key=lambda chosen: _depth(timeline, chosen))
+
+
+def _depth(timeline: Timeline, frames: np.ndarray) -> int:
+    """How many cheap frames are on the way to `frames`, from their key frames on."""
+    keys = np.flatnonzero(timeline.is_key)
+    groups = np.maximum(np.searchsorted(keys, frames, side="right") - 1, 0)
+    cheap_up_to = np.cumsum(timeline.is_cheap)
+    return sum(
+        int(cheap_up_to[frames[groups == group].max()] - cheap_up_to[keys[group]]) + 1
+        for group in np.unique(groups)
+    )
 
 
 def _within(timeline: Timeline, frames: np.ndarray, frame: int, reach: int) -> np.ndarray:

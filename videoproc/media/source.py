@@ -15,6 +15,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from videoproc import storage
+from videoproc.media.container import HEAD_BYTES, promised_bytes
 from videoproc.media.errors import MediaError, from_ffmpeg
 from videoproc.media.limits import Limits
 from videoproc.media.plan import PacketTable
@@ -26,11 +27,12 @@ HELD_BYTES = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """An open container, its first real video stream, and the bytes that the file has."""
+    """An open container, its first real video stream, and how long it is and says it is."""
 
     container: InputContainer
     stream: VideoStream
     size_bytes: int
+    promised_bytes: int | None
 
     @property
     def codec(self) -> str:
@@ -52,6 +54,11 @@ def open_source(uri: str | Path | RemotePath, *, limits: Limits) -> Iterator[Sou
     Raises MediaError for whatever FFmpeg says within the block.
     """
     place = storage.at(uri)
+    try:
+        with place.open("rb") as file:
+            promised = promised_bytes(file.read(HEAD_BYTES))
+    except OSError:
+        promised = None  # FFmpeg says why
     # An absolute path cannot be taken for a protocol ("a:b.mp4") or an option.
     file = str(place.absolute()) if isinstance(place, Path) else place.open("rb")
     try:
@@ -72,7 +79,12 @@ def open_source(uri: str | Path | RemotePath, *, limits: Limits) -> Iterator[Sou
             context.thread_type, context.thread_count = "NONE", 1
             # The picture may grow in mid-stream.
             context.options = {"max_pixels": str(limits.max_pixels)}
-            yield Source(container=container, stream=stream, size_bytes=container.size)
+            yield Source(
+                container=container,
+                stream=stream,
+                size_bytes=container.size,
+                promised_bytes=promised,
+            )
     except av.FFmpegError as error:
         raise from_ffmpeg(error) from error
 
@@ -102,16 +114,20 @@ class _Columns:
     pts: list[int] = field(default_factory=list)
     is_key: list[bool] = field(default_factory=list)
     is_shown: list[bool] = field(default_factory=list)
-    last_shown: tuple[int, int] | None = None
-    """When the frame shown last appears, and for how many ticks; 0 where unsaid."""
+    ticks: list[int] = field(default_factory=list)
+    """For how long it is shown; 0 where unsaid."""
+
+    def drop_last(self) -> None:
+        for column in (self.pts, self.is_key, self.is_shown, self.ticks):
+            column.pop()
 
 
 def read_packets(source: Source, *, limits: Limits) -> Packets:
     """Demux the file to its end."""
     columns = _Columns()
     held: list[av.Packet] | None = []
-    held_bytes = num_packets = 0
-    is_complete = True  # every packet is whole and has a time of its own
+    held_bytes = num_packets = num_corrupt = 0
+    has_times, packet_is_cut = True, False
     is_vp8 = source.codec == "vp8"
     for packet in source.container.demux(source.stream):
         size = packet.size
@@ -126,28 +142,32 @@ def read_packets(source: Source, *, limits: Limits) -> Packets:
                 held = None
         pts = packet.pts
         if pts is None:
-            is_complete = False
+            has_times = False
             continue
-        is_complete &= not packet.is_corrupt
+        packet_is_cut = packet.is_corrupt
+        num_corrupt += packet_is_cut
         # VP8 stores frames that are only referred to as packets of their own, without a mark:
         # show_frame, RFC 6386 section 9.1.
         is_shown = not packet.is_discard and not (is_vp8 and not bytes(packet)[0] & 0x10)
         columns.pts.append(pts)
         columns.is_key.append(packet.is_keyframe)
         columns.is_shown.append(is_shown)
-        if is_shown:
-            # Packets come in the order of decoding: the one shown last need not be the last.
-            shown = (pts, packet.duration or 0)
-            columns.last_shown = max(columns.last_shown or shown, shown)
+        columns.ticks.append(packet.duration or 0)
+    missing = _missing(source, num_packets)
+    if missing and num_corrupt == 1 and packet_is_cut:
+        num_corrupt = 0
+        columns.drop_last()  # the file ends within it
     return Packets(
-        table=_table(source, columns) if is_complete and num_packets else None,
+        table=_table(source, columns) if has_times and not num_corrupt else None,
         held=held,
-        missing=_missing(source, num_packets),
+        missing=missing,
     )
 
 
 def _table(source: Source, columns: _Columns) -> PacketTable | None:
-    """None where the times or marks of the packets cannot be right."""
+    """None where there are none, or their times or marks cannot be right."""
+    if not columns.pts:
+        return None
     pts = np.array(columns.pts, dtype=np.int64)
     is_key = np.array(columns.is_key, dtype=bool)
     is_shown = np.array(columns.is_shown, dtype=bool)
@@ -169,7 +189,8 @@ def _table(source: Source, columns: _Columns) -> PacketTable | None:
     ):
         return None
     assert source.stream.time_base is not None
-    _, last_ticks = columns.last_shown or (0, 0)
+    # Packets come in the order of decoding: the one shown last need not be the last.
+    last_ticks = columns.ticks[int(np.argmax(np.where(is_shown, pts, shown_pts[0])))]
     return PacketTable(
         pts=pts,
         is_key=is_key,
@@ -194,4 +215,6 @@ def _missing(source: Source, num_packets: int) -> str | None:
     num_promised = len(source.stream.index_entries)
     if num_packets < num_promised:
         return f"the file's index names {num_promised} frames, {num_packets} are there"
+    if source.promised_bytes and source.size_bytes < source.promised_bytes:
+        return f"the file promises {source.promised_bytes} bytes, {source.size_bytes} are there"
     return None
