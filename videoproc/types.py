@@ -28,7 +28,8 @@ class Video:
 
     A file that cannot be read has an `error` and no header fields. `width` and `height` are as
     displayed (after rotation), `fps` is the average rate, `num_frames` counts the frames that
-    the packet index promises. `labels` are sorted; most corpora give one.
+    the packet index promises. `flags` name what is out of the ordinary: hdr, interlaced, truncated.
+    `labels` are sorted; most corpora give one.
     """
 
     video_id: str
@@ -41,6 +42,7 @@ class Video:
     fps: float | None = None
     num_frames: int | None = None
     duration_s: float | None = None
+    flags: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     group: str | None = None
     split: str | None = None

@@ -205,8 +205,7 @@ def test_a_seek_that_lands_wrong_is_noticed(tmp_path, moving_picture, monkeypatc
 
     def seek_too_far(source, table, visit):
         last_key = int(np.flatnonzero(table.is_key)[-1])
-        for packet in seek(source, table, replace(visit, start=last_key)):
-            yield packet
+        yield from seek(source, table, replace(visit, start=last_key))
 
     monkeypatch.setattr(decode_module, "_seek", seek_too_far)
     assert_exact(path, SPARSE)

@@ -29,9 +29,7 @@ def frames_of(timeline: Timeline, **settings: object) -> list[int]:
 @st.composite
 def even_samplings(draw: st.DrawFn, pick: str = "even") -> Sampling:
     k, places = draw(st.integers(1, 6)), draw(st.integers(1, 12))
-    return Sampling(
-        pick=pick, num_frames=places * k, burst_frames=k, seed=draw(st.integers(0, 99))
-    )
+    return Sampling(pick=pick, num_frames=places * k, burst_frames=k, seed=draw(st.integers(0, 99)))
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,9 @@ class _Reader:
 
     def _read_from_start(self, missing: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         num_wanted = len(missing)
-        numbers = {int(pts): number for number, pts in enumerate(self._timeline.pts)}
+        numbers: dict[int | None, int] = {
+            int(pts): number for number, pts in enumerate(self._timeline.pts)
+        }
         with open_source(self._uri, limits=self._limits) as source:
             for i, frame in enumerate(source.container.decode(source.stream)):
                 # Where the times are made up only the order of the frames is sure.
@@ -205,7 +207,9 @@ def _visit_all(
     context.open(strict=False)  # first: some decoders fix what they skip when they are opened
     skips = _skips_unreferenced(source)
     for visit in plan_visits(table, frames=wanted):
-        packets = held[visit.start : visit.stop] if held is not None else _seek(source, table, visit)
+        packets = (
+            held[visit.start : visit.stop] if held is not None else _seek(source, table, visit)
+        )
         due = {int(table.pts[packet]) for packet in visit.wanted}
         key_pts = int(table.pts[visit.start])
         for frame in _decode_visit(context, packets, visit, skips=skips):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -48,7 +49,7 @@ def orientation(frame: av.VideoFrame) -> Orientation:
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return UPRIGHT
-    a, b, _, c, d = np.frombuffer(bytes(data), dtype="=i4")[:5] / 65536
+    a, b, _, c, d = np.frombuffer(cast(Any, data), dtype="=i4")[:5] / 65536
     mirrored = bool(a * d - b * c < 0)
     if mirrored:  # the matrix is a mirror of x, followed by a turn: take the mirror out
         a, b = -a, -b

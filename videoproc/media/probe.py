@@ -11,6 +11,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorTrc
 
+from videoproc.media.clock import Clock
 from videoproc.media.errors import MediaError
 from videoproc.media.limits import Accept, Limits
 from videoproc.media.picture import displayed_size
@@ -71,9 +72,7 @@ def probe(uri: str | Path | RemotePath, *, limits: Limits | None = None) -> Head
         )
 
 
-def read_timeline(
-    uri: str | Path | RemotePath, packets: Packets, *, limits: Limits
-) -> Timeline:
+def read_timeline(uri: str | Path | RemotePath, packets: Packets, *, limits: Limits) -> Timeline:
     """The frames that decoding will show; the file is decoded once where packets do not tell.
 
     Then frames are told apart by their order, and their times may be made up.
@@ -118,20 +117,16 @@ def _until_cut(source: Source) -> Iterator[av.VideoFrame]:
 
 
 def _decode_timeline(source: Source, *, limits: Limits, is_truncated: bool) -> Timeline:
-    """Decode everything; frames without a time, or out of order, follow the one before."""
+    """Decode everything."""
     assert source.stream.time_base is not None
-    rate = source.rate
-    step = max(1, round(1 / (rate * source.stream.time_base))) if rate else 1
+    step = max(1, round(1 / (source.rate * source.stream.time_base))) if source.rate else 1
+    clock = Clock(stores_pts=source.container.format.name != "avi", step=step)
     frame_pts: list[int] = []
     is_key: list[bool] = []
     last_ticks = 0
     for frame in _until_cut(source) if is_truncated else source.container.decode(source.stream):
         limits.check_frames(len(frame_pts) + 1)
-        before = frame_pts[-1] if frame_pts else None
-        if frame.pts is None:
-            frame_pts.append(0 if before is None else before + step)
-        else:
-            frame_pts.append(frame.pts if before is None else max(frame.pts, before + 1))
+        frame_pts.append(clock.tell(frame))
         is_key.append(bool(frame.key_frame))
         last_ticks = frame.duration
     if not frame_pts:

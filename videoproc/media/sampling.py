@@ -32,7 +32,7 @@ class Sampling:
         burst_frames: k, for even and random: how many consecutive frames stand at each place; there
             are T/k places.
         seed: for random; the same seed draws the same frames of the same clip.
-        stride_frames: for stride: from one frame to the next; the T frames lie in the clip's middle.
+        stride_frames: for stride: from a frame to the next; the T frames lie in the clip's middle.
         rate_fps: for rate: the frames on display at the clip's start and every 1/rate_fps s after.
         times_s: for times: the frames on display so many seconds after the clip's start.
         clip_s: a clip's length in seconds; None makes one clip of the whole video.
