@@ -1,6 +1,6 @@
 """Bytes to frames and back: probe, plan, decode in isolation, encode."""
 
-from videoproc.media.decode import DECODE_VERSION, read_clips
+from videoproc.media.decode import DECODE_VERSION, Cost, read_clips
 from videoproc.media.encode import write_video
 from videoproc.media.errors import MediaError
 from videoproc.media.limits import Accept, Limits
@@ -12,6 +12,7 @@ from videoproc.media.step import decode_clips
 __all__ = [
     "DECODE_VERSION",
     "Accept",
+    "Cost",
     "Header",
     "Limits",
     "MediaError",

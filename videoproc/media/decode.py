@@ -35,6 +35,19 @@ SKIPS_UNREFERENCED = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1vid
 """Codecs whose decoders leave out frames that nothing refers to when told to."""
 
 
+@dataclass(kw_only=True)
+class Cost:
+    """What reading has cost so far: fill one by giving it to `read_clips`.
+
+    packets_decoded: packets that went into the decoder, those of skipped frames among them.
+    frames_decoded: frames that came out. bytes_fetched: of a remote file; 0 of a local one.
+    """
+
+    packets_decoded: int = 0
+    frames_decoded: int = 0
+    bytes_fetched: int = 0
+
+
 def read_clips(
     uri: str | Path | RemotePath,
     *,
@@ -43,27 +56,32 @@ def read_clips(
     spans: Sequence[tuple[float, float]] | None = None,
     accept: Accept | None = None,
     limits: Limits | None = None,
+    cost: Cost | None = None,
 ) -> Iterator[Clip]:
     """The clips of the video at `uri`: a path, or an s3://, gs:// or http(s):// address.
 
     sampling: how the video is cut into clips and which frames they take; of several, all clips are
     read in one pass, and `Clip.sampling` says by its number which one made it. size: what frames
     are scaled to; None keeps the size that is displayed. spans: (start_s, end_s) in seconds from
-    the first frame, in place of the cuts of `sampling`. accept: what material is taken.
+    the first frame, in place of the cuts of `sampling`. accept: what material is taken. cost:
+    counted up as clips are read.
 
     Clips come in the order of the spans, those of one span in the order of the samplings; without
     spans, in the order of their starts. A frame is decoded once, however many clips share it, and
     is held until the last of them is out. Raises MediaError.
 
-    >>> path = getfixture("example_video")  # 2 s, 25 frames a second, 64 x 48 pixels
-    >>> clips = list(read_clips(path, sampling=Sampling(num_frames=4, clip_s=1.0)))
+    >>> import numpy as np
+    >>> from videoproc.media import Sampling, read_clips, write_video
+    >>> grey = (np.full((48, 64, 3), i, np.uint8) for i in range(50))
+    >>> write_video("example.mp4", grey, fps=25)
+    >>> clips = list(read_clips("example.mp4", sampling=Sampling(num_frames=4, clip_s=1.0)))
     >>> [clip.frames_thwc.shape for clip in clips]
     [(4, 48, 64, 3), (4, 48, 64, 3)]
     >>> clips[0].pts_s.tolist(), clips[1].frame_indices.tolist()
     ([0.12, 0.36, 0.6, 0.84], [28, 34, 40, 46])
     """
     samplings = [sampling] if isinstance(sampling, Sampling) else list(sampling)
-    limits, accept = limits or Limits(), accept or Accept()
+    limits, accept, cost = limits or Limits(), accept or Accept(), cost or Cost()
     refuse(uri, accept=accept, limits=limits)
     with open_source(uri, limits=limits) as source:
         packets = read_packets(source, limits=limits)
@@ -71,7 +89,9 @@ def read_clips(
             raise MediaError("Truncated", packets.missing)
         timeline = read_timeline(uri, packets, limits=limits)
         requests = list(_requests(timeline, samplings=samplings, spans=spans))
-        reader = _Reader(uri, source=source, packets=packets, timeline=timeline, limits=limits)
+        reader = _Reader(
+            uri, source=source, packets=packets, timeline=timeline, limits=limits, cost=cost
+        )
         scale = Scaler(size, sample_aspect=source.sample_aspect)
         yield from _assemble(reader, scale, requests, timeline)
 
@@ -154,21 +174,22 @@ class _Reader:
         packets: Packets,
         timeline: Timeline,
         limits: Limits,
+        cost: Cost,
     ) -> None:
         self._uri = uri
         self._source = source
         self._packets = packets
         self._timeline = timeline
         self._limits = limits
+        self._cost = cost
+        self._skips = _skips_unreferenced(source)
 
     def read(self, wanted: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
         """The wanted frames (numbers, ascending), about in order. Raises MediaError."""
         missing = set(wanted.tolist())
         if self._packets.table is not None:
             try:
-                for number, frame in _visit_all(
-                    self._source, self._packets.held, self._packets.table, wanted
-                ):
+                for number, frame in self._visit_all(self._packets.table, wanted):
                     if number in missing:
                         missing.remove(number)
                         yield number, frame
@@ -183,7 +204,7 @@ class _Reader:
             int(pts): number for number, pts in enumerate(self._timeline.pts)
         }
         with open_source(self._uri, limits=self._limits, is_sparse=False) as source:
-            for i, frame in enumerate(source.container.decode(source.stream)):
+            for i, frame in enumerate(self._decode_all(source)):
                 # Where the times are made up only the order of the frames is sure.
                 number = i if self._packets.table is None else numbers.get(frame.pts, -1)
                 if number in missing:
@@ -197,45 +218,53 @@ class _Reader:
             f"the packets promise {len(numbers)} in all",
         )
 
+    def _decode_all(self, source: Source) -> Iterator[av.VideoFrame]:
+        for packet in source.container.demux(source.stream):
+            self._cost.packets_decoded += 1
+            for frame in packet.decode():
+                self._cost.frames_decoded += 1
+                yield frame
 
-def _visit_all(
-    source: Source, held: list[av.Packet] | None, table: PacketTable, wanted: np.ndarray
-) -> Iterator[tuple[int, av.VideoFrame]]:
-    packet_of_frame = table.packet_of_frame
-    numbers = {int(table.pts[packet_of_frame[number]]): int(number) for number in wanted}
-    context = source.stream.codec_context
-    context.open(strict=False)  # first: some decoders fix what they skip when they are opened
-    skips = _skips_unreferenced(source)
-    for visit in plan_visits(table, frames=wanted):
-        packets = (
-            held[visit.start : visit.stop] if held is not None else _seek(source, table, visit)
+    def _visit_all(
+        self, table: PacketTable, wanted: np.ndarray
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        packet_of_frame = table.packet_of_frame
+        numbers = {int(table.pts[packet_of_frame[number]]): int(number) for number in wanted}
+        context = self._source.stream.codec_context
+        context.open(strict=False)  # first: some decoders fix what they skip when they are opened
+        for visit in plan_visits(table, frames=wanted):
+            due = {int(table.pts[packet]) for packet in visit.wanted}
+            key_pts = int(table.pts[visit.start])
+            for frame in self._decode_visit(table, visit):
+                if frame.pts == key_pts:
+                    _check_key(frame)
+                if frame.pts in due:
+                    due.remove(frame.pts)
+                    yield numbers[frame.pts], frame
+            if due:
+                raise _LostTrackError
+            context.flush_buffers()
+
+    def _decode_visit(self, table: PacketTable, visit: Visit) -> Iterator[av.VideoFrame]:
+        """All frames that come out of the packets [start, stop)."""
+        held, context = self._packets.held, self._source.stream.codec_context
+        packets: Iterable[av.Packet] = (
+            _seek(self._source, table, visit) if held is None else held[visit.start : visit.stop]
         )
-        due = {int(table.pts[packet]) for packet in visit.wanted}
-        key_pts = int(table.pts[visit.start])
-        for frame in _decode_visit(context, packets, visit, skips=skips):
-            if frame.pts == key_pts:
-                _check_key(frame)
-            if frame.pts in due:
-                due.remove(frame.pts)
-                yield numbers[frame.pts], frame
-        if due:
-            raise _LostTrackError
-        context.flush_buffers()
+        wanted = {visit.start, *visit.wanted}
+        is_skipping = False
+        for number, packet in zip(range(visit.start, visit.stop), packets, strict=False):
+            if self._skips and is_skipping != (number not in wanted):
+                is_skipping = not is_skipping
+                context.skip_frame = "NONREF" if is_skipping else "DEFAULT"
+            self._cost.packets_decoded += 1
+            yield from self._counted(context.decode(packet))
+        context.skip_frame = "DEFAULT"
+        yield from self._counted(context.decode(None))
 
-
-def _decode_visit(
-    context: av.VideoCodecContext, packets: Iterable[av.Packet], visit: Visit, *, skips: bool
-) -> Iterator[av.VideoFrame]:
-    """All frames that come out of the packets [start, stop)."""
-    wanted = {visit.start, *visit.wanted}
-    is_skipping = False
-    for number, packet in zip(range(visit.start, visit.stop), packets, strict=False):
-        if skips and is_skipping != (number not in wanted):
-            is_skipping = not is_skipping
-            context.skip_frame = "NONREF" if is_skipping else "DEFAULT"
-        yield from context.decode(packet)
-    context.skip_frame = "DEFAULT"
-    yield from context.decode(None)
+    def _counted(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        self._cost.frames_decoded += len(frames)
+        return frames
 
 
 def _seek(source: Source, table: PacketTable, visit: Visit) -> Iterator[av.Packet]:

@@ -50,7 +50,10 @@ def probe(uri: str | Path | RemotePath, *, limits: Limits | None = None) -> Head
 
     Reads all packets and decodes one frame, or all frames where packets do not tell.
 
-    >>> probe(getfixture("example_video"))
+    >>> import numpy as np
+    >>> from videoproc.media import probe, write_video
+    >>> write_video("example.mp4", np.zeros((50, 48, 64, 3), np.uint8), fps=25)
+    >>> probe("example.mp4")
     Header(codec='h264', width=64, height=48, fps=25.0, num_frames=50, duration_s=2.0, flags=())
     """
     limits = limits or Limits()
