@@ -26,6 +26,7 @@ class Web:
     refuses_head: bool = False
     fail: list[int] = field(default_factory=list)
     cuts: int = 0
+    most_bytes: int = 1 << 30
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
     opened: int = 0
@@ -76,7 +77,7 @@ class _WebHandler(BaseHTTPRequestHandler):
 
     def _answer_range(self, content: bytes, wanted: str) -> None:
         first, last = (int(text) for text in wanted.removeprefix("bytes=").split("-"))
-        part, size = content[first : last + 1], len(content)
+        part, size = content[first : last + 1][: self.web.most_bytes], len(content)
         if part:
             span = f"bytes {first}-{first + len(part) - 1}/{size}"
             self._answer(206, part, **{"Content-Range": span})

@@ -51,6 +51,13 @@ def test_a_body_that_breaks_off_goes_on_where_it_did(web: Web) -> None:
     assert starts[:3] == ["bytes=0-262143", "bytes=131072-262143", "bytes=196608-262143"]
 
 
+def test_a_server_that_gives_little_at_a_time_is_asked_for_the_rest(web: Web) -> None:
+    web.most_bytes = 10_000
+    with open_ranges(web.put("/a", CONTENT)) as file:
+        assert file.read() == CONTENT
+        assert file.bytes_fetched == len(CONTENT)
+
+
 def test_no_server_is_an_error_of_files() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

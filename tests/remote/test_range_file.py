@@ -52,7 +52,8 @@ def test_a_file_read_to_its_end_is_all_there_and_was_fetched_once(file: RangeFil
 def test_reading_on_fetches_ever_more_at_once_until_there_is_a_jump(
     web: Web, file: RangeFile
 ) -> None:
-    file.read()
+    while file.read(32 << 10):
+        pass
     sizes = [stop - start for start, stop in ranges_asked(web)]
     assert sizes[1:5] == [2 * BLOCK_BYTES, 4 * BLOCK_BYTES, 8 * BLOCK_BYTES, MAX_AHEAD_BYTES]
     with RangeFile(HttpSource(f"{web.address}/a")) as other:

@@ -51,20 +51,17 @@ def open_for_times(
     data = find_media_data(file)
     file.seek(0)
     if not data.ranges:
-        with _open(file, options) as container:
+        with _open(file, options or {}) as container:
             yield container
         return
     try:
         if data.is_fragmented:  # opening passes over all fragments
             file.blank(_without_first(data.ranges, NUM_TRUE_BYTES))
-        with closing(
-            av.open(file, metadata_errors="replace", options=NO_PARSERS | (options or {}))
-        ) as container:
+        with _open(file, NO_PARSERS | (options or {})) as container:
+            contexts = [s.codec_context for s in container.streams.video if s.codec_context]
             # In VP8 the packets alone say whether a frame is shown.
-            codecs = {
-                stream.codec_context.codec.canonical_name for stream in container.streams.video
-            }
-            file.blank(() if "vp8" in codecs else data.ranges)
+            is_vp8 = "vp8" in {context.codec.canonical_name for context in contexts}
+            file.blank(() if is_vp8 else data.ranges)
             yield container
     finally:
         file.blank(())
@@ -72,8 +69,8 @@ def open_for_times(
 
 
 @contextmanager
-def _open(file: RangeFile, options: dict[str, str] | None) -> Iterator[InputContainer]:
-    with closing(av.open(file, metadata_errors="replace", options=options or {})) as container:
+def _open(file: RangeFile, options: dict[str, str]) -> Iterator[InputContainer]:
+    with closing(av.open(file, "r", metadata_errors="replace", options=options)) as container:
         yield container
 
 

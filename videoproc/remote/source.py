@@ -98,15 +98,20 @@ class Source(ABC):
         return b"".join(parts) if self._whole is None else self._from_whole(start, stop)
 
     def _go_on(self, parts: list[bytes], start: int, stop: int) -> None:
-        """One try for what `parts` still lacks of [start, stop)."""
-        with self._ask(start + sum(map(len, parts)), stop) as answer:
-            self._check_same(answer)
-            if answer.is_whole:
-                self._keep_whole(answer)
-                return
-            parts.extend(self._counted(answer.chunks))
-        if start + sum(map(len, parts)) < min(stop, self.total_bytes):
-            raise TryAgainError(CUT)
+        """Ask for what `parts` still lacks of [start, stop); some stores give it bit by bit."""
+        position = start + sum(map(len, parts))
+        while self._total_bytes is None or position < min(stop, self._total_bytes):
+            before = position
+            with self._ask(position, stop) as answer:
+                self._check_same(answer)
+                if answer.is_whole:
+                    self._keep_whole(answer)
+                    return
+                for chunk in self._counted(answer.chunks):
+                    parts.append(chunk)
+                    position += len(chunk)
+            if position == before < min(stop, self.total_bytes):
+                raise TryAgainError(CUT)
 
     def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
