@@ -1,6 +1,7 @@
 """Bytes to frames and back: probe, plan, decode in isolation, encode."""
 
-from videoproc.media.decode import DECODE_VERSION, Cost, read_clips
+from videoproc.media.cost import Cost
+from videoproc.media.decode import DECODE_VERSION, read_clips
 from videoproc.media.encode import write_video
 from videoproc.media.errors import MediaError
 from videoproc.media.limits import Accept, Limits

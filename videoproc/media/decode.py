@@ -18,6 +18,7 @@ import av
 import numpy as np
 from av.video.frame import PictureType
 
+from videoproc.media.cost import Cost
 from videoproc.media.errors import MediaError
 from videoproc.media.limits import Accept, Limits
 from videoproc.media.picture import Scaler, Size
@@ -33,19 +34,6 @@ DECODE_VERSION = 2
 
 SKIPS_UNREFERENCED = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "vp8"})
 """Codecs whose decoders leave out frames that nothing refers to when told to."""
-
-
-@dataclass(kw_only=True)
-class Cost:
-    """What reading has cost so far: fill one by giving it to `read_clips`.
-
-    packets_decoded: packets that went into the decoder, those of skipped frames among them.
-    frames_decoded: frames that came out. bytes_fetched: of a remote file; 0 of a local one.
-    """
-
-    packets_decoded: int = 0
-    frames_decoded: int = 0
-    bytes_fetched: int = 0
 
 
 def read_clips(
@@ -82,12 +70,10 @@ def read_clips(
     """
     samplings = [sampling] if isinstance(sampling, Sampling) else list(sampling)
     limits, accept, cost = limits or Limits(), accept or Accept(), cost or Cost()
-    refuse(uri, accept=accept, limits=limits)
-    with open_source(uri, limits=limits) as source:
+    with open_source(uri, limits=limits, cost=cost) as source:
         packets = read_packets(source, limits=limits)
-        if packets.missing and not accept.truncated:
-            raise MediaError("Truncated", packets.missing)
-        timeline = read_timeline(uri, packets, limits=limits)
+        refuse(source, packets, accept=accept)
+        timeline = read_timeline(uri, packets, limits=limits, cost=cost)
         requests = list(_requests(timeline, samplings=samplings, spans=spans))
         reader = _Reader(
             uri, source=source, packets=packets, timeline=timeline, limits=limits, cost=cost
@@ -203,7 +189,9 @@ class _Reader:
         numbers: dict[int | None, int] = {
             int(pts): number for number, pts in enumerate(self._timeline.pts)
         }
-        with open_source(self._uri, limits=self._limits, is_sparse=False) as source:
+        with open_source(
+            self._uri, limits=self._limits, cost=self._cost, is_sparse=False
+        ) as source:
             for i, frame in enumerate(self._decode_all(source)):
                 # Where the times are made up only the order of the frames is sure.
                 number = i if self._packets.table is None else numbers.get(frame.pts, -1)
@@ -232,7 +220,10 @@ class _Reader:
         numbers = {int(table.pts[packet_of_frame[number]]): int(number) for number in wanted}
         context = self._source.stream.codec_context
         context.open(strict=False)  # first: some decoders fix what they skip when they are opened
-        for visit in plan_visits(table, frames=wanted):
+        visits = plan_visits(table, frames=wanted)
+        if self._packets.places is not None:
+            self._source.plan([_bytes_of(visit, self._packets.places) for visit in visits])
+        for visit in visits:
             due = {int(table.pts[packet]) for packet in visit.wanted}
             key_pts = int(table.pts[visit.start])
             for frame in self._decode_visit(table, visit):
@@ -265,6 +256,12 @@ class _Reader:
     def _counted(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
         self._cost.frames_decoded += len(frames)
         return frames
+
+
+def _bytes_of(visit: Visit, places: np.ndarray) -> tuple[int, int]:
+    """The bytes from the first to the last of the visit's packets."""
+    visited = places[visit.start : visit.stop]
+    return int(visited[:, 0].min()), int(visited[:, 1].max())
 
 
 def _seek(source: Source, table: PacketTable, visit: Visit) -> Iterator[av.Packet]:

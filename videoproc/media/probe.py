@@ -12,6 +12,7 @@ import numpy as np
 from av.video.reformatter import ColorTrc
 
 from videoproc.media.clock import Clock
+from videoproc.media.cost import Cost
 from videoproc.media.errors import MediaError
 from videoproc.media.limits import Accept, Limits
 from videoproc.media.picture import displayed_size
@@ -59,10 +60,8 @@ def probe(uri: str | Path | RemotePath, *, limits: Limits | None = None) -> Head
     limits = limits or Limits()
     with open_source(uri, limits=limits) as source:
         packets = read_packets(source, limits=limits)
-        flags = {TRUNCATED} if packets.missing else set()
-    timeline = read_timeline(uri, packets, limits=limits)
-    with open_source(uri, limits=limits) as source:
-        first = _first_frame(source)
+        first = _first_frame(source, packets)
+        timeline = read_timeline(uri, packets, limits=limits)
         size = displayed_size(first, sample_aspect=source.sample_aspect)
         return Header(
             codec=source.codec,
@@ -71,41 +70,51 @@ def probe(uri: str | Path | RemotePath, *, limits: Limits | None = None) -> Head
             fps=len(timeline.pts) / timeline.duration_s,
             num_frames=len(timeline.pts),
             duration_s=timeline.duration_s,
-            flags=tuple(sorted(flags | _flags(source, first))),
+            flags=tuple(sorted(_flags(source, packets, first))),
         )
 
 
-def read_timeline(uri: str | Path | RemotePath, packets: Packets, *, limits: Limits) -> Timeline:
+def read_timeline(
+    uri: str | Path | RemotePath, packets: Packets, *, limits: Limits, cost: Cost | None = None
+) -> Timeline:
     """The frames that decoding will show; the file is decoded once where packets do not tell.
 
     Then frames are told apart by their order, and their times may be made up.
     """
     if packets.table is not None:
         return packets.table.timeline()
-    with open_source(uri, limits=limits, is_sparse=False) as source:
+    with open_source(uri, limits=limits, cost=cost, is_sparse=False) as source:
         return _decode_timeline(source, limits=limits, is_truncated=packets.missing is not None)
 
 
-def refuse(uri: str | Path | RemotePath, *, accept: Accept, limits: Limits) -> None:
-    """Raises MediaError "Refused" for material that `accept` does not take."""
+def refuse(source: Source, packets: Packets, *, accept: Accept) -> None:
+    """Raises MediaError "Truncated" or "Refused" for material that `accept` does not take."""
+    if packets.missing and not accept.truncated:
+        raise MediaError("Truncated", packets.missing)
     if accept.hdr and accept.interlaced:
         return
-    with open_source(uri, limits=limits) as source:
-        flags = _flags(source, _first_frame(source))
-    for name in sorted(flags):
+    for name in sorted(_flags(source, packets, _first_frame(source, packets))):
         if not getattr(accept, name):
             raise MediaError("Refused", f"the video is {name}, and accept.{name} is false")
 
 
-def _first_frame(source: Source) -> av.VideoFrame:
-    for frame in source.container.decode(source.stream):
-        return frame
+def _first_frame(source: Source, packets: Packets) -> av.VideoFrame:
+    """The first frame that decodes. Leaves the decoder as new, the container anywhere."""
+    context = source.stream.codec_context
+    try:
+        for packet in source.packets_from_start(packets):
+            for frame in context.decode(packet):
+                return frame
+        for frame in context.decode(None):
+            return frame
+    finally:
+        context.flush_buffers()
     raise MediaError("MissingFrames", "the video stream holds no frame that decodes")
 
 
-def _flags(source: Source, first: av.VideoFrame) -> set[str]:
+def _flags(source: Source, packets: Packets, first: av.VideoFrame) -> set[str]:
     context = source.stream.codec_context
-    flags = set()
+    flags = {TRUNCATED} if packets.missing else set()
     if context.color_trc in HDR_TRANSFERS or first.color_trc in HDR_TRANSFERS:
         flags.add(HDR)
     if first.interlaced_frame or context.field_order not in PROGRESSIVE:
