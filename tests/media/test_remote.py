@@ -99,6 +99,23 @@ def test_packets_of_a_remote_mp4_are_known_without_its_pictures(
         assert file.bytes_fetched < file.size / 2
 
 
+def test_what_only_pictures_tell_of_a_fragmented_file_is_known(
+    moving_picture: Pictures, tmp_path: Path, web: Web
+) -> None:
+    pictures = tmp_path / "pictures.mp4"
+    write_video(pictures, moving_picture(60), fps=25, codec="mpeg2video", crf=None)
+    path = remuxed(pictures, tmp_path / "a.mp4", "+frag_keyframe+empty_moov")
+    with (
+        av.open(str(path)) as here,
+        RangeFile(HttpSource(web.put("/a.mp4", path.read_bytes()))) as file,
+        open_for_times(file) as there,
+    ):
+        stream, expected = there.streams.video[0], here.streams.video[0]
+        assert expected.codec_context.pix_fmt == "yuv420p"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert stream.guessed_rate == expected.guessed_rate == 25
+
+
 @pytest.mark.parametrize(
     ("suffix", "codec"),
     [
@@ -119,6 +136,23 @@ def test_packets_of_any_remote_file_are_those_of_the_local_one(
     storage.write_whole(place, path.read_bytes())
     with storage.open_ranges(place) as file, open_for_times(file) as container:
         assert packets_of(container) == packets_here(path)
+
+
+def test_decoding_fetches_what_was_planned_and_at_most_a_little_more(
+    encoded: Path, tmp_path: Path, web: Web
+) -> None:
+    path = remuxed(encoded, tmp_path / "a.mp4", "+faststart")
+    with RangeFile(HttpSource(web.put("/a.mp4", path.read_bytes()))) as file:
+        with open_for_times(file) as container:
+            packets = packets_of(container)[0]
+        fetched = file.bytes_fetched
+        key, last = 100, 101  # of packets: the decoder waits for two more before its first frame
+        pts, start, stop = packets[key][0], packets[key][2], packets[last][2] + packets[last][3]
+        file.plan([(start, stop)])
+        with av.open(file) as container:
+            container.seek(pts, stream=container.streams.video[0])
+            assert next(container.decode(video=0)).pts == pts
+        assert stop - start <= file.bytes_fetched - fetched <= stop - start + (96 << 10)
 
 
 def test_pictures_are_true_again_afterwards(encoded: Path, tmp_path: Path, web: Web) -> None:

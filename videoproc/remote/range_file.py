@@ -64,8 +64,9 @@ class RangeFile(io.RawIOBase):
 
     @property
     def name(self) -> str:
-        """The address, without secrets."""
-        return self._source.name
+        """What FFmpeg takes for the file's name. By that of another protocol it would read ahead
+        in steps of megabytes, as its own network readers do, past whatever is planned here."""
+        return "file:" + self._source.name.rpartition("/")[2]
 
     def plan(self, ranges: Sequence[Range] | None) -> None:
         """Say what will be read: each range is fetched by one request (of `MAX_PIECE_BYTES` at
@@ -98,7 +99,7 @@ class RangeFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
         if base + offset < 0:
-            raise OSError(22, f"{self.name} has no byte {base + offset}")
+            raise OSError(22, f"{self._source.name} has no byte {base + offset}")
         self._position = base + offset
         return self._position
 
@@ -128,7 +129,7 @@ class RangeFile(io.RawIOBase):
 
     def _read_some(self, size: int) -> bytes:
         if self.closed:
-            raise ValueError(f"{self.name} is closed")
+            raise ValueError(f"{self._source.name} is closed")
         position = self._position
         if size == 0 or position >= self.size:
             return b""
@@ -169,7 +170,7 @@ class RangeFile(io.RawIOBase):
         start, stop = max(start, after_blank), min(stop, next_blank, self.size)
         part = self._source.fetch(start, stop)
         if len(part) != stop - start:
-            raise OSError(f"{self.name} changed while it was read")
+            raise OSError(f"{self._source.name} changed while it was read")
         self._keep(start, part)
         return start, part
 
