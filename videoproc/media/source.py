@@ -122,27 +122,31 @@ def _discard_others(container: InputContainer, stream: VideoStream) -> None:
             other.discard = Discard.all
 
 
+SPARSE = {"skip_frame": "all", "probesize": str(64 << 10)}
+"""Decode nothing to learn of a file's streams, which saves 3 of 40 ms for a clip of 2 s, and read
+little: of a remote file FFmpeg would fetch up to 5 MB."""
+
 KNOWN_BY_HEADER = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 """Containers whose headers say all that is needed of their streams."""
 
 
 def _open(file: Path | RangeFile, *, is_sparse: bool) -> InputContainer:
     if is_sparse:
-        container = _open_with(file, skip_frame="all")  # saves 3 of 40 ms for a clip of 2 s
+        container = _open_with(file, SPARSE)
         if container.format.name in KNOWN_BY_HEADER:
             return container
         container.close()
         if isinstance(file, RangeFile):
             file.seek(0)
-    return _open_with(file)
+    return _open_with(file, {})
 
 
-def _open_with(file: Path | RangeFile, **options: str) -> InputContainer:
+def _open_with(file: Path | RangeFile, options: dict[str, str]) -> InputContainer:
     return av.open(  # type: ignore[return-value]  # an input: nothing is written
         # An absolute path cannot be taken for a protocol ("a:b.mp4") or an option.
         str(file.absolute()) if isinstance(file, Path) else file,
         metadata_errors="replace",
-        options={**OPTIONS, **options},
+        options=OPTIONS | options,
     )
 
 
@@ -197,7 +201,7 @@ def read_packets(source: Source, *, limits: Limits) -> Packets:
     if isinstance(source.file, RangeFile):
         with _staying(source.file):
             if find_media_data(source.file).ranges:
-                with open_for_times(source.file, options=OPTIONS) as container:
+                with open_for_times(source.file, options=OPTIONS | SPARSE) as container:
                     return _walk(source, container, limits=limits, holds=False)
     return _walk(source, source.container, limits=limits, holds=True)
 
