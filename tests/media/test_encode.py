@@ -221,5 +221,5 @@ def test_an_argument_that_does_not_fit_is_named(tmp_path, name, settings, messag
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder '.*gone' to write 'v.mp4' into"):
+    with pytest.raises(FileNotFoundError, match=r"no folder '.*gone' to write 'v.mp4' into"):
         write_video(tmp_path / "gone" / "v.mp4", [GOOD], fps=25)
