@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import subprocess
 import weakref
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from videoproc import storage
-from videoproc.media import write_video
+from videoproc.media import encode, write_video
 
 CORNERS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255), (255, 0, 255)]
 """Red, green, blue, yellow, cyan, magenta: the colours that a wrong matrix moves most."""
@@ -223,3 +224,9 @@ def test_an_argument_that_does_not_fit_is_named(tmp_path, name, settings, messag
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder '.*gone' to write 'v.mp4' into"):
         write_video(tmp_path / "gone" / "v.mp4", [GOOD], fps=25)
+
+
+def test_the_example_in_the_docstring_holds():
+    ran = doctest.testmod(encode)
+    assert ran.attempted
+    assert not ran.failed

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from videoproc.media import sheet as sheet_module
 from videoproc.media.sheet import Cell, contact_sheet, draw_sheet, moving_thumbnail, shrunk
 
 RED, GREEN, BLUE = (250, 0, 0), (0, 250, 0), (0, 0, 250)
@@ -200,3 +202,9 @@ def test_a_thumbnail_is_made_smaller_and_never_larger(
 
 def test_a_side_never_shrinks_to_nothing() -> None:
     assert shrunk(growing(2, height=1, width=900), side_px=90).shape == (2, 1, 90, 3)
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    ran = doctest.testmod(sheet_module)
+    assert ran.attempted
+    assert not ran.failed
