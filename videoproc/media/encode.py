@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from videoproc import storage
 from videoproc.storage import Anywhere, RemotePath
 
+MIN_FPS = 0.001  # a picture in a quarter of an hour
 MAX_RATE_DENOMINATOR = 60_060  # 30000/1001 from 29.97003 too
 
 
@@ -65,8 +66,8 @@ def write_video(
     ...         print(stream.codec.name, stream.width, stream.height, stream.frames)
     h264 64 48 10
     """
-    if not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps is {fps}: give a number above 0")
+    if not MIN_FPS <= fps < math.inf:
+        raise ValueError(f"fps is {fps}: give {MIN_FPS} or more")
     place = storage.at(path)
     rate = Fraction(fps).limit_denominator(MAX_RATE_DENOMINATOR)
     pictures = _checked(frames, pts=pts)
