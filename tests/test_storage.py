@@ -159,7 +159,8 @@ def test_text_names_a_place(text: str, place: Anywhere) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["ftp://host/a", "s3://", "s3:///a", "s3://bucket//a", "http:///a", "https://"]
+    "text",
+    ["ftp://host/a", "s3://", "s3:///a", "s3://bucket//a", "http:///a", "https://", "http://[a"],
 )
 def test_text_that_names_no_place_is_refused_with_those_that_would(text: str) -> None:
     with pytest.raises(UserError, match=r"(s3|https)://"):

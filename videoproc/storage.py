@@ -126,8 +126,11 @@ class HttpPath(RemotePath):
     """A file that a web server gives out. Its address is taken as it is, percent signs and all."""
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.uri)
-        if parts.scheme not in HTTP_SCHEMES or not parts.hostname:
+        try:
+            is_address = bool(urlsplit(self.uri).hostname)
+        except ValueError:  # a bracket without its other
+            is_address = False
+        if not is_address:
             raise UserError(f"{http.shown(self.uri)!r} is no address: use https://host/folder/file")
 
     def __truediv__(self, name: str | Path) -> HttpPath:

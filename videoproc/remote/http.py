@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from videoproc.remote.source import (
     CHUNK_BYTES,
@@ -48,8 +47,10 @@ class Found:
 
 def shown(url: str) -> str:
     """The address without password, query and fragment, which may hold secrets."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    bare = url.partition("#")[0].partition("?")[0]
+    scheme, _, rest = bare.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def look(url: str) -> Found | None:
@@ -74,7 +75,7 @@ class HttpSource(Source):
             code = response.status_code
             if code not in (200, 206, 416):
                 raise _refusal(self.name, response)
-            if "Content-Encoding" in response.headers:
+            if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise OSError(f"{self.name} cannot be read: the server compresses it")
             first, total = _content_range(response)
             if code == 206 and (first != start or total is None):
