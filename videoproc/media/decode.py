@@ -23,7 +23,7 @@ from videoproc.media.errors import MediaError
 from videoproc.media.limits import Accept, Limits
 from videoproc.media.picture import Scaler, Size
 from videoproc.media.plan import PacketTable, Visit, plan_visits
-from videoproc.media.probe import read_timeline, refuse
+from videoproc.media.probe import read_timeline, refuse, size_of
 from videoproc.media.sampling import Sampling, Timeline, wanted_frames, widen
 from videoproc.media.source import Packets, Source, open_source, read_packets
 from videoproc.storage import RemotePath
@@ -78,7 +78,7 @@ def read_clips(
         reader = _Reader(
             uri, source=source, packets=packets, timeline=timeline, limits=limits, cost=cost
         )
-        scale = Scaler(size, sample_aspect=source.sample_aspect)
+        scale = Scaler(size or size_of(source, packets))
         yield from _assemble(reader, scale, requests, timeline)
 
 
@@ -186,15 +186,18 @@ class _Reader:
 
     def _read_from_start(self, missing: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         num_wanted = len(missing)
-        numbers: dict[int | None, int] = {
+        order = self._timeline.order
+        by_pts: dict[int | None, int] = {
             int(pts): number for number, pts in enumerate(self._timeline.pts)
         }
         with open_source(
             self._uri, limits=self._limits, cost=self._cost, is_sparse=False
         ) as source:
             for i, frame in enumerate(self._decode_all(source)):
-                # Where the times are made up only the order of the frames is sure.
-                number = i if self._packets.table is None else numbers.get(frame.pts, -1)
+                if order is None:
+                    number = by_pts.get(frame.pts, -1)
+                else:
+                    number = int(order[i]) if i < len(order) else -1
                 if number in missing:
                     missing.remove(number)
                     yield number, frame
@@ -203,7 +206,7 @@ class _Reader:
         raise MediaError(
             "MissingFrames",
             f"{len(missing)} of {num_wanted} frames wanted never appeared; "
-            f"the packets promise {len(numbers)} in all",
+            f"the packets promise {len(by_pts)} in all",
         )
 
     def _decode_all(self, source: Source) -> Iterator[av.VideoFrame]:
@@ -226,9 +229,12 @@ class _Reader:
         for visit in visits:
             due = {int(table.pts[packet]) for packet in visit.wanted}
             key_pts = int(table.pts[visit.start])
+            is_on_track = not table.is_shown[visit.start]  # cut off by an edit list
             for frame in self._decode_visit(table, visit):
                 if frame.pts == key_pts:
-                    _check_key(frame)
+                    is_on_track = _is_key(frame)
+                if not is_on_track:
+                    raise _LostTrackError
                 if frame.pts in due:
                     due.remove(frame.pts)
                     yield numbers[frame.pts], frame
@@ -283,10 +289,9 @@ def _seek(source: Source, table: PacketTable, visit: Visit) -> Iterator[av.Packe
         number += 1
 
 
-def _check_key(frame: av.VideoFrame) -> None:
-    """A packet may be marked as a key frame and be none: then what follows it is wrong."""
-    if not frame.key_frame or frame.pict_type != PictureType.I:
-        raise _LostTrackError
+def _is_key(frame: av.VideoFrame) -> bool:
+    """A packet may be marked as a key frame and bring none: then what follows it is wrong."""
+    return bool(frame.key_frame) and frame.pict_type == PictureType.I
 
 
 def _skips_unreferenced(source: Source) -> bool:

@@ -15,7 +15,7 @@ from videoproc.media.clock import Clock
 from videoproc.media.cost import Cost
 from videoproc.media.errors import MediaError
 from videoproc.media.limits import Accept, Limits
-from videoproc.media.picture import displayed_size
+from videoproc.media.picture import Size, displayed_size
 from videoproc.media.sampling import Timeline
 from videoproc.media.source import Packets, Source, end_of, open_source, read_packets
 from videoproc.storage import RemotePath
@@ -98,6 +98,12 @@ def refuse(source: Source, packets: Packets, *, accept: Accept) -> None:
             raise MediaError("Refused", f"the video is {name}, and accept.{name} is false")
 
 
+def size_of(source: Source, packets: Packets) -> Size:
+    """The size that the video is displayed in: that of its first frame."""
+    first = _first_frame(source, packets)
+    return displayed_size(first, sample_aspect=source.sample_aspect)
+
+
 def _first_frame(source: Source, packets: Packets) -> av.VideoFrame:
     """The first frame that decodes. Leaves the decoder as new, the container anywhere."""
     context = source.stream.codec_context
@@ -132,22 +138,31 @@ def _decode_timeline(source: Source, *, limits: Limits, is_truncated: bool) -> T
     """Decode everything."""
     assert source.stream.time_base is not None
     step = max(1, round(1 / (source.rate * source.stream.time_base))) if source.rate else 1
-    clock = Clock(stores_pts=source.container.format.name != "avi", step=step)
-    frame_pts: list[int] = []
+    stores_pts = source.container.format.name != "avi"
+    clock = Clock(stores_pts=stores_pts, step=step)
+    stamps: list[int | None] = []
+    told: list[int] = []
     is_key: list[bool] = []
     last_ticks = 0
     for frame in _until_cut(source) if is_truncated else source.container.decode(source.stream):
-        limits.check_frames(len(frame_pts) + 1)
-        frame_pts.append(clock.tell(frame))
+        limits.check_frames(len(told) + 1)
+        stamps.append(frame.pts)
+        told.append(clock.tell(frame))
         is_key.append(bool(frame.key_frame))
         last_ticks = frame.duration
-    if not frame_pts:
+    if not told:
         raise MediaError("MissingFrames", "the video stream holds no frame that decodes")
-    pts = np.array(frame_pts, dtype=np.int64)
+    # Frames that have times of their own are shown by them, whatever order they come in.
+    has_times = stores_pts and None not in stamps and len(set(stamps)) == len(stamps)
+    pts = np.array(stamps if has_times else told, dtype=np.int64)
+    shown = np.argsort(pts)
+    order = np.empty_like(shown)
+    order[shown] = np.arange(len(shown))
     return Timeline(
-        pts=pts,
-        end_pts=end_of(source, pts, last_ticks=last_ticks),
+        pts=pts[shown],
+        end_pts=end_of(source, pts[shown], last_ticks=last_ticks),
         time_base=source.stream.time_base,
-        is_key=np.array(is_key, dtype=bool),
+        is_key=np.array(is_key, dtype=bool)[shown],
         is_cheap=np.zeros(len(pts), dtype=bool),  # every frame is decoded in any case
+        order=order,
     )

@@ -15,7 +15,8 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from videoproc import storage
-from videoproc.media.container import HEAD_BYTES, promised_bytes
+from videoproc.media import h264
+from videoproc.media.container import cut_short
 from videoproc.media.cost import Cost
 from videoproc.media.errors import MediaError, from_ffmpeg
 from videoproc.media.limits import Limits
@@ -45,20 +46,22 @@ class Source:
 
     @property
     def sample_aspect(self) -> Fraction | None:
-        return self.stream.sample_aspect_ratio
+        # What only the codec's own header says is known when a frame has been decoded.
+        return self.stream.sample_aspect_ratio or self.stream.codec_context.sample_aspect_ratio
 
     @property
     def rate(self) -> Fraction | None:
         return self.stream.average_rate or self.stream.guessed_rate
 
-    def head(self) -> bytes:
-        """The first bytes of the file."""
+    def bytes_at(self, start: int, num_bytes: int) -> bytes:
+        """Some bytes of the file."""
         if isinstance(self.file, Path):
             with self.file.open("rb") as file:
-                return file.read(HEAD_BYTES)
+                file.seek(start)
+                return file.read(num_bytes)
         with _staying(self.file):
-            self.file.seek(0)
-            return self.file.read(HEAD_BYTES)
+            self.file.seek(start)
+            return self.file.read(num_bytes)
 
     def plan(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Say which bytes of a remote file will be read, [start, stop) each."""
@@ -241,11 +244,12 @@ def _walk(source: Source, container: InputContainer, *, limits: Limits, holds: b
         columns.ticks.append(packet.duration or 0)
         columns.places.append((packet.pos or 0, (packet.pos or 0) + size))
     missing = _missing(source, stream, num_packets)
-    if missing and num_corrupt == 1 and is_cut:
-        num_corrupt = 0
-        columns.drop_last()  # the file ends within it
+    if num_corrupt == 1 and is_cut:
+        num_corrupt, missing = 0, missing or "the last packet is not whole"
+        columns.drop_last()
+    is_told = has_times and not num_corrupt and not (held and _begins_late(source, held[0]))
     return Packets(
-        table=_table(source, columns) if has_times and not num_corrupt else None,
+        table=_table(source, columns) if is_told else None,
         held=held,
         places=None if holds else np.array(columns.places, dtype=np.int64),
         missing=missing,
@@ -299,11 +303,16 @@ def end_of(source: Source, frame_pts: np.ndarray, *, last_ticks: int) -> int:
     return last + last_ticks
 
 
+def _begins_late(source: Source, first: av.Packet) -> bool:
+    """Whether a H.264 file begins with a frame that refers to others: some will not be shown."""
+    if source.codec != "h264":
+        return False
+    extradata = source.stream.codec_context.extradata or b""
+    return h264.IDR not in h264.nal_types(bytes(first), extradata=extradata)
+
+
 def _missing(source: Source, stream: VideoStream, num_packets: int) -> str | None:
     num_promised = len(stream.index_entries)
     if num_packets < num_promised:
         return f"the file's index names {num_promised} frames, {num_packets} are there"
-    promised = promised_bytes(source.head())
-    if promised and source.container.size < promised:
-        return f"the file promises {promised} bytes, {source.container.size} are there"
-    return None
+    return cut_short(source.bytes_at, size_bytes=source.container.size)
