@@ -34,7 +34,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -275,7 +275,7 @@ def as_promised(indices: Sequence[int], *, layout: Layout, sampling: Sampling) -
     return bool(len(indices) == len(asked_s) and (moved_s <= sampling.snap_s + frame_s).all())
 
 
-def seek_mode(job: Job) -> str:
+def seek_mode(job: Job) -> Literal["exact", "approximate"]:
     try:
         return job.seek_mode if ways.read_torchcodec(job).pts == job.pts else "exact"
     except (RuntimeError, IndexError):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")  # it says on stderr what it cannot decode
 
@@ -55,7 +56,7 @@ class Job:
     sampling: Sampling
     side: int
     indices: tuple[int, ...] = ()
-    seek_mode: str = "approximate"
+    seek_mode: Literal["exact", "approximate"] = "approximate"
     """torchcodec's: "exact" where it finds other frames by the approximate one."""
 
     @property
