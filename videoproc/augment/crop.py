@@ -30,8 +30,7 @@ def draw(
     from [1 / crop_aspect, crop_aspect], as far as the frame has room."""
     _, height, width = shape_thw
     side = np.sqrt(rng.uniform(settings.min_crop_area, 1.0))
-    # Drawn apart, so that the numbers after it are the same with and without.
-    stretch = np.sqrt(settings.crop_aspect ** rng.spawn(1)[0].uniform(-1.0, 1.0))
+    stretch = np.sqrt(settings.crop_aspect ** rng.uniform(-1.0, 1.0))
     box_height = min(height, max(1, round(height * side / stretch)))
     box_width = min(width, max(1, round(width * side * stretch)))
     top = int(rng.integers(0, height - box_height + 1))

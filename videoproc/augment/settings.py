@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-FIRST_SETTINGS = ("views", "flip_horizontal", "flip_vertical", "min_crop_area", "jitter")
-"""Those of the first version, which stand in the ids of its views."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
@@ -82,13 +79,10 @@ class Augmentation:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the bytes of a view: its number and what is off do not."""
-        values, defaults = asdict(self), asdict(Augmentation())
-        return {
-            name: value
-            for name, value in values.items()
-            if name in FIRST_SETTINGS or value != defaults[name]
-        } | {"views": None}
+        """What decides the bytes of a view: not their number, and no setting that is at its
+        default, so that a new kind leaves the ids of views that lack it."""
+        defaults = asdict(Augmentation(views=self.views))
+        return {name: value for name, value in asdict(self).items() if value != defaults[name]}
 
     @property
     def used(self) -> tuple[str, ...]:

@@ -27,15 +27,14 @@ from videoproc.geometry import boxes as _boxes
 from videoproc.geometry import masks as _masks
 from videoproc.geometry import spans as _spans
 
-AUGMENT_VERSION = 1
+AUGMENT_VERSION = 2  # raise it when the same settings draw other bytes
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of augmentation.
 
-    draw: (rng, settings, shape_thw) -> params, or None where the clip is left as it is. As many
-        numbers whatever the settings, so that switching one off leaves the others as they were.
+    draw: (rng, settings, shape_thw) -> params, or None where the clip is left as it is.
     apply: (frames_thwc, params) -> frames of the same shape; the frames given stay as they are.
     matrix: (params, height=, width=) -> (3, 3), how points of the frame move. None: they do not.
     """
@@ -59,9 +58,6 @@ KINDS: dict[str, Kind] = {
     "compress": Kind(compress.draw, compress.apply),
 }
 """In the order in which they are done: what happens, how it is seen, what a camera makes of it."""
-
-FIRST_KINDS = ("flip", "crop", "jitter")
-"""These draw from one stream, as they did when there were no others; the others have their own."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +118,11 @@ def draw_view(
     shape_thw: tuple[int, int, int], *, augmentation: Augmentation, seed: Sequence[int]
 ) -> View:
     """Draw a view of a clip of this shape. The same seed draws the same view."""
-    first = np.random.default_rng(list(seed))
-    drawn = {}
-    for name, kind in KINDS.items():
-        own = first if name in FIRST_KINDS else np.random.default_rng([*seed, *name.encode()])
-        drawn[name] = kind.draw(own, augmentation, shape_thw)
+    # Each kind has a stream of its own, so that switching one off leaves the others as they were.
+    drawn = {
+        name: kind.draw(np.random.default_rng([*seed, *name.encode()]), augmentation, shape_thw)
+        for name, kind in KINDS.items()
+    }
     return View(shape_thw, {name: params for name, params in drawn.items() if params is not None})
 
 
