@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipelines import cli
+from pipelines.index import label_rule
 from videoproc import runlog
 from videoproc.augment import Augmentation, make_views
 from videoproc.corpus import manifest
@@ -93,6 +94,7 @@ def extract(config: ExtractConfig) -> Extracted:
     started = time.monotonic()
     dataset = Dataset(folder=cli.absolute(config.data))
     features = select_features(config.features)
+    label_rule(dataset).check(config.augmentation.used, dataset=dataset.folder)
     recipe = Recipe(
         sampling=config.sampling,
         size=config.size,

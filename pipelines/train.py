@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pipelines import cli
+from pipelines.index import label_rule
 from videoproc import runlog, schema, storage
 from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
@@ -131,6 +132,7 @@ def prepare(config: TrainConfig) -> Prepared:
     settings = asdict(model_config(config.model, config.model_settings))
     videos = manifest.from_table(dataset.require_manifest())
     recipe = dataset.recipe
+    _check_augmentation(config, dataset, recipe, task)
     train_samples = _split(dataset, recipe, videos, "train", task)
     val_samples = _split(dataset, recipe, videos, "val", task)
     spec = task.targets.make_spec([sample.row for sample in train_samples])
@@ -161,6 +163,17 @@ def prepare(config: TrainConfig) -> Prepared:
         val=val_samples,
         training_key=key,
     )
+
+
+def _check_augmentation(config: TrainConfig, dataset: Dataset, recipe: Recipe, task: Task) -> None:
+    """Neither stored views nor the training step may do what changes labels, or their meaning."""
+    in_step = config.loop.augmentation.used
+    label_rule(dataset).check([*recipe.augmentation.used, *in_step], dataset=dataset.folder)
+    if in_step and not task.whole_clip:
+        raise UserError(
+            f"loop.augmentation uses {in_step[0]!r}, and task {config.task!r} has targets that do "
+            "not follow its frames there: leave it out, and augment in `pipelines.extract`"
+        )
 
 
 def _decisive(config: TrainConfig) -> TrainConfig:

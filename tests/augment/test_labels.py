@@ -19,7 +19,9 @@ def test_what_mirrors_space_or_time_must_be_declared(name):
 
 def test_all_others_are_used_unless_the_corpus_forbids_them():
     LabelRule().check([name for name in NAMES if name not in MIRRORS], dataset="d")
-    with pytest.raises(UserError, match="'hue' changes the labels of dataset d, .*: switch it off"):
+    with pytest.raises(
+        UserError, match=r"'hue' changes the labels of dataset d, .*: switch it off"
+    ):
         LabelRule(changes=("hue",)).check(["crop", "hue"], dataset="d")
 
 

@@ -26,7 +26,7 @@ def test_the_box_of_a_square_turned_by_45_degrees_is_wider_by_the_root_of_two():
 
 
 def test_a_box_out_of_the_frame_keeps_its_row_and_has_no_area():
-    found = boxes.clip(BOXES + [0, 7, 0, 7], height=8, width=3)
+    found = boxes.clip(BOXES + np.array([0, 7, 0, 7]), height=8, width=3)
     assert found.tolist() == [[1, 8, 3, 8], [0, 7, 3, 8]]
     assert boxes.areas(found).tolist() == [0, 3]
 
