@@ -106,7 +106,8 @@ class View:
 
     def spans(self, spans_n2: np.ndarray, *, start_s: float, end_s: float) -> np.ndarray:
         """When in a clip of [start_s, end_s) the view shows what happens in (N, 2) spans of
-        seconds; one that it does not show has no length."""
+        seconds; one that it does not show has no length. Where the clip stands still beyond its
+        ends nothing happens."""
         params = self.params.get("timing")
         scale, offset = (1.0, 0.0) if params is None else (params.scale, params.offset)
         offset_s = start_s + offset * (end_s - start_s) - scale * start_s
