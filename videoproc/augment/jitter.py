@@ -33,8 +33,11 @@ def apply(frames_thwc: np.ndarray, params: Params) -> np.ndarray:
 
     Takes and returns uint8 (T, H, W, 3); values that leave [0, 255] are clipped.
     """
-    frames = frames_thwc.astype(np.float32) * params.brightness
-    grey = frames @ LUMA
-    frames = grey[..., None] + (frames - grey[..., None]) * params.saturation
-    frames = grey.mean() + (frames - grey.mean()) * params.contrast
-    return np.clip(np.rint(frames), 0, 255).astype(np.uint8)
+    # Each is linear in the colours, so that together they are one matrix and one offset.
+    scaled = params.brightness * LUMA
+    colours = params.saturation * params.brightness * np.eye(3) + (1 - params.saturation) * scaled
+    mean = frames_thwc.reshape(-1, 3).mean(axis=0) @ scaled
+    matrix = (params.contrast * colours).astype(np.float32)
+    offset = np.float32((1 - params.contrast) * mean)
+    made = frames_thwc.astype(np.float32) @ matrix.T + offset
+    return np.clip(np.rint(made), 0, 255).astype(np.uint8)
