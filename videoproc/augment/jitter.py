@@ -36,7 +36,7 @@ def apply(frames_thwc: np.ndarray, params: Params) -> np.ndarray:
     # Each is linear in the colours, so that together they are one matrix and one offset.
     scaled = params.brightness * LUMA
     colours = params.saturation * params.brightness * np.eye(3) + (1 - params.saturation) * scaled
-    mean = frames_thwc.reshape(-1, 3).mean(axis=0) @ scaled
+    mean = np.array([frames_thwc[..., channel].mean() for channel in range(3)]) @ scaled
     matrix = (params.contrast * colours).astype(np.float32)
     offset = np.float32((1 - params.contrast) * mean)
     made = frames_thwc.astype(np.float32) @ matrix.T + offset
