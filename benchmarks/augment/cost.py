@@ -156,7 +156,7 @@ def import_cost() -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--rounds", type=int, default=201)
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     y, x = np.mgrid[:H, :W]
