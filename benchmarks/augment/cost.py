@@ -29,8 +29,23 @@ from kornia import color, enhance, filters
 from kornia.geometry import transform
 from PIL import Image, ImageFilter
 
-from videoproc.augment import blur, compress, crop, erase, flip, grey, hue, jitter, noise, rotate
+from videoproc.augment import (
+    StepAugmentation,
+    blur,
+    compress,
+    crop,
+    draw_view,
+    erase,
+    flip,
+    grey,
+    hue,
+    jitter,
+    mix,
+    noise,
+    rotate,
+)
 from videoproc.augment import timing as in_time
+from videoproc.augment.device import augment_frames
 from videoproc.version import code_version
 
 RESULT = Path(__file__).parents[1] / "results" / "augment_cost.json"
@@ -142,6 +157,28 @@ def others() -> dict[str, dict[str, Work]]:
     }
 
 
+def in_step() -> dict[str, Work]:
+    """What the training step does, here of one clip on the CPU."""
+
+    def of_each(**settings: float) -> Work:
+        augmentation = StepAugmentation(**settings).of_each_clip  # type: ignore[arg-type]
+        view = draw_view((T, H, W), augmentation=augmentation, seed=[1])
+        return lambda frames: augment_frames(torch.from_numpy(frames)[None], views=[view]).numpy()
+
+    def mixed(**settings: float) -> Work:
+        drawn = mix.draw(1, settings=StepAugmentation(**settings), seed=[0])  # type: ignore[arg-type]
+        return lambda frames: mix.mix_frames(*[torch.from_numpy(frames)[None]] * 2, drawn)[
+            0
+        ].numpy()
+
+    return {
+        "crop and flips": of_each(min_crop_area=0.7, flip_horizontal=True, flip_vertical=True),
+        "crop, flips and jitter": of_each(min_crop_area=0.7, flip_horizontal=True, jitter=0.2),
+        "mixup": mixed(mixup=0.2),
+        "cutmix": mixed(cutmix=1.0),
+    }
+
+
 def import_cost() -> dict[str, float]:
     """Seconds and MB that torch and kornia add to a process that has the rest."""
     code = (
@@ -165,6 +202,7 @@ def main() -> None:
     grain = rng.normal(0, 6, (T, H, W, 3))
     frames = np.clip(wave[..., None] + grain, 0, 255).astype(np.uint8)
     works = {(kind, ""): work for kind, work in ours().items()}
+    works |= {("in the training step", name): work for name, work in in_step().items()}
     works |= {(kind, name): work for kind, by in others().items() for name, work in by.items()}
     taken: dict[tuple[str, str], list[float]] = {key: [] for key in works}
     for number in range(rounds + 1):
@@ -195,6 +233,9 @@ def main() -> None:
                 },
             }
             for kind in ours()
+        },
+        "training_step_on_cpu_ms_a_clip": {
+            name: round(median(taken["in the training step", name]), 2) for name in in_step()
         },
     }
     RESULT.write_text(json.dumps(record, indent=1) + "\n")

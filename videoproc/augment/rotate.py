@@ -26,8 +26,8 @@ def draw(
 def apply(frames_thwc: np.ndarray, params: Params) -> np.ndarray:
     """Every frame of (T, H, W, 3) uint8 turned, bilinear; what comes from outside is black.
 
-    By Pillow: kornia took two thirds of its CPU time, 1.3 ms a clip less, and brings torch with it,
-    a second and 217 MB in each of Ray's workers (benchmarks/results/augment_cost.json).
+    By Pillow: kornia took nine tenths of its CPU time, and brings torch with it, a second and
+    217 MB in each of Ray's workers (benchmarks/results/augment_cost.json).
     """
     _, height, width, _ = frames_thwc.shape
     # Pillow's matrix goes from the new picture to the old, in coordinates like ours.
