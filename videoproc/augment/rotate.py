@@ -26,7 +26,7 @@ def draw(
 def apply(frames_thwc: np.ndarray, params: Params) -> np.ndarray:
     """Every frame of (T, H, W, 3) uint8 turned, bilinear; what comes from outside is black.
 
-    By Pillow: kornia took nine tenths of its CPU time, and brings torch with it, a second and
+    By Pillow: kornia took 0.6 to 0.9 of its CPU time, and brings torch with it, a second and
     217 MB in each of Ray's workers (benchmarks/results/augment_cost.json).
     """
     _, height, width, _ = frames_thwc.shape
