@@ -94,7 +94,6 @@ def extract(config: ExtractConfig) -> Extracted:
     started = time.monotonic()
     dataset = Dataset(folder=cli.absolute(config.data))
     features = select_features(config.features)
-    label_rule(dataset).check(config.augmentation.used, dataset=dataset.folder)
     recipe = Recipe(
         sampling=config.sampling,
         size=config.size,
@@ -103,6 +102,7 @@ def extract(config: ExtractConfig) -> Extracted:
     )
     version = dataset.manifest.version
     videos = manifest.from_table(dataset.require_manifest())
+    label_rule(dataset).check(config.augmentation.used, dataset=dataset.folder)
     if config.retry_quarantined:
         held = quarantine.choose(dataset.quarantine, stage=STAGE)
         quarantine.mark_for_retry(dataset.quarantine, [row["quarantine_id"] for row in held])
