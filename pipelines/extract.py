@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipelines import cli
+from pipelines.index import label_rule
 from videoproc import runlog
 from videoproc.augment import Augmentation, make_views
 from videoproc.corpus import manifest
@@ -103,6 +104,7 @@ def extract(config: ExtractConfig) -> Extracted:
     )
     version = dataset.manifest.version
     videos = manifest.from_table(dataset.require_manifest())
+    label_rule(dataset).check(config.augmentation.used, dataset=dataset.folder)
     if config.retry_quarantined:
         held = quarantine.choose(dataset.quarantine, stage=STAGE)
         quarantine.mark_for_retry(dataset.quarantine, [row["quarantine_id"] for row in held])

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from pipelines import cli
 from videoproc import runlog
+from videoproc.augment import LabelRule
 from videoproc.corpus import manifest, survey
 from videoproc.corpus.layouts import LAYOUTS, Entry
 from videoproc.corpus.manifest import Known, Manifest
@@ -44,6 +45,10 @@ class IndexConfig:
         rehash: read every file, also those whose size and time have not changed.
         max_vanished_share: stop where more than this share of the known videos is gone, since a
             disk that is not mounted looks like that.
+        keeps_labels: augmentations after which a clip keeps its label, by name; those that mirror
+            space or time need it. By default those of the last time.
+        changes_labels: augmentations that must not be used on this corpus, by name. By default
+            those of the last time.
         resplit: deal splits anew although the dataset's groups would no longer keep together.
         check: then say whether the corpus is fit to learn from: balance, what headers give away,
             near-duplicates across the split. A few frames of every video are decoded for it.
@@ -56,6 +61,8 @@ class IndexConfig:
     processes: int | None = None
     rehash: bool = False
     max_vanished_share: float = 0.5
+    keeps_labels: tuple[str, ...] | None = None
+    changes_labels: tuple[str, ...] | None = None
     resplit: bool = False
     check: bool = False
 
@@ -63,6 +70,7 @@ class IndexConfig:
         if self.processes is not None and self.processes < 1:
             raise ValueError(f"processes is {self.processes}: use 1 or more, or null")
         cli.check_share(self.max_vanished_share, setting="max_vanished_share")
+        LabelRule(keeps=self.keeps_labels or (), changes=self.changes_labels or ())
 
 
 def index(config: IndexConfig) -> Manifest:
@@ -74,6 +82,8 @@ def index(config: IndexConfig) -> Manifest:
     if config.source is None:
         last = stored_config(dataset)
         config = replace(config, source=last.source, layout=last.layout, split=last.split)
+    rule = label_rule(dataset, keeps=config.keeps_labels, changes=config.changes_labels)
+    config = replace(config, keeps_labels=rule.keeps, changes_labels=rule.changes)
     _check_groups_stay(config, dataset)
     assert config.source is not None
     source = cli.absolute(config.source)
@@ -179,6 +189,22 @@ def stored_config(dataset: Dataset) -> IndexConfig:
     if text is None:
         raise UserError(f"dataset {dataset.folder} has no {SETTINGS}: run pipelines.index first")
     return cli.restored(IndexConfig, text)
+
+
+def label_rule(
+    dataset: Dataset,
+    *,
+    keeps: tuple[str, ...] | None = None,
+    changes: tuple[str, ...] | None = None,
+) -> LabelRule:
+    """What is given of the labels' rule, the rest as the dataset has it; without any, nothing is
+    declared."""
+    text = dataset.read_text(SETTINGS)
+    last = {} if text is None else json.loads(text)
+    return LabelRule(
+        keeps=tuple(last.get("keeps_labels") or ()) if keeps is None else keeps,
+        changes=tuple(last.get("changes_labels") or ()) if changes is None else changes,
+    )
 
 
 def _check_groups_stay(config: IndexConfig, dataset: Dataset) -> None:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipelines import cli
 from pipelines.extract import ExtractConfig, extract
-from pipelines.index import IndexConfig, index
+from pipelines.index import IndexConfig, index, label_rule
 from pipelines.night_report import Diary, test_metrics, write_report
 from pipelines.synthesize import SynthesizeConfig
 from pipelines.synthesize import run as synthesize
@@ -54,6 +54,10 @@ class NightlyConfig:
         max_failed_share: fail when more than this share of the corpus has no clips.
         max_failed: fail when more videos than this have no clips; by default any number.
         max_vanished_share: stop where more than this share of the known videos is gone.
+        keeps_labels: augmentations after which a clip keeps its label, by name; those that mirror
+            space or time need it. By default those of the last time.
+        changes_labels: augmentations that must not be used on this corpus, by name. By default
+            those of the last time.
         models: the architectures to train and compare, by name; none leaves it at the data.
         task: what is learned, by name.
         model_settings: settings, by architecture, that differ from its defaults.
@@ -80,6 +84,8 @@ class NightlyConfig:
     max_failed_share: float = 0.2
     max_failed: int | None = None
     max_vanished_share: float = 0.5
+    keeps_labels: tuple[str, ...] | None = None
+    changes_labels: tuple[str, ...] | None = None
     models: tuple[str, ...] = ("cnn", "cnn_gru")
     task: str = "classification"
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -109,6 +115,8 @@ class NightlyConfig:
             layout=self.layout,
             split=self.split,
             max_vanished_share=self.max_vanished_share,
+            keeps_labels=self.keeps_labels,
+            changes_labels=self.changes_labels,
         )
 
     def extract_config(self) -> ExtractConfig:
@@ -175,6 +183,9 @@ def _night(config: NightlyConfig, dataset: Dataset) -> None:
 
 def _work(config: NightlyConfig, diary: Diary) -> tuple[str, str]:
     """The jobs of the night, one after another; its outcome, and the key to know it by."""
+    rule = label_rule(diary.dataset, keeps=config.keeps_labels, changes=config.changes_labels)
+    used = (*config.augmentation.used, *(config.loop.augmentation.used if config.models else ()))
+    rule.check(used, dataset=diary.dataset.folder)
     if config.models and diary.dataset.read_text(DONE) is None:
         _check_learning(config)  # before a first night reads the whole corpus
     with diary.phase("index"):

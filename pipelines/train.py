@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pipelines import cli
+from pipelines.index import label_rule
 from videoproc import runlog, schema, storage
 from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
@@ -137,6 +138,7 @@ def prepare(config: TrainConfig) -> Prepared:
             f"the clips of {dataset.folder} differ in length: sampling.pick is "
             f"{recipe.sampling.pick!r}, use even, random or stride to train on them"
         )
+    _check_augmentation(config, dataset, recipe, task)
     train_samples = _split(dataset, recipe, videos, "train", task)
     val_samples = _split(dataset, recipe, videos, "val", task)
     spec = task.targets.make_spec([sample.row for sample in train_samples])
@@ -167,6 +169,17 @@ def prepare(config: TrainConfig) -> Prepared:
         val=val_samples,
         training_key=key,
     )
+
+
+def _check_augmentation(config: TrainConfig, dataset: Dataset, recipe: Recipe, task: Task) -> None:
+    """Neither stored views nor the training step may do what changes labels, or their meaning."""
+    in_step = config.loop.augmentation.used
+    label_rule(dataset).check([*recipe.augmentation.used, *in_step], dataset=dataset.folder)
+    if in_step and not task.whole_clip:
+        raise UserError(
+            f"loop.augmentation uses {in_step[0]!r}, and task {config.task!r} has targets that do "
+            "not follow its frames there: leave it out, and augment in `pipelines.extract`"
+        )
 
 
 def _decisive(config: TrainConfig) -> TrainConfig:

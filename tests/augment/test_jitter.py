@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from videoproc.augment.jitter import colour_jitter
+from videoproc.augment import jitter
+from videoproc.augment.grey import LUMA
 
-KEEP = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0}
-LUMA = np.array([0.299, 0.587, 0.114])
+
+def jittered(frames, **factors):
+    keep = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0}
+    return jitter.apply(frames, jitter.Params(**keep | factors))
 
 
 @pytest.fixture
@@ -18,26 +21,24 @@ def soft(noise):
 
 
 def test_factors_of_one_change_nothing(noise):
-    assert (colour_jitter(noise, **KEEP) == noise).all()
+    assert (jittered(noise) == noise).all()
 
 
 def test_brightness_scales_every_value(soft):
-    made = colour_jitter(soft, **KEEP | {"brightness": 1.25})
-    assert np.abs(made - soft * 1.25).max() <= 0.51
+    assert np.abs(jittered(soft, brightness=1.25) - soft * 1.25).max() <= 0.51
 
 
 def test_contrast_scales_the_spread_and_keeps_the_mean_grey(soft):
-    made = colour_jitter(soft, **KEEP | {"contrast": 0.5})
+    made = jittered(soft, contrast=0.5)
     assert made.std() == pytest.approx(soft.std() / 2, rel=0.01)
     assert (made @ LUMA).mean() == pytest.approx((soft @ LUMA).mean(), abs=0.5)
 
 
 def test_no_saturation_is_grey_of_the_same_luma(soft):
-    made = colour_jitter(soft, **KEEP | {"saturation": 0.0})
+    made = jittered(soft, saturation=0.0)
     assert (made == made[..., :1]).all()
     assert np.abs(made[..., 0] - soft @ LUMA).max() <= 0.51
 
 
 def test_values_are_clipped_not_wrapped(noise):
-    made = colour_jitter(noise, **KEEP | {"brightness": 1.9})
-    assert (made[noise >= 140] == 255).all()
+    assert (jittered(noise, brightness=1.9)[noise >= 140] == 255).all()

@@ -210,7 +210,7 @@ def test_the_summary_names_where_the_time_went(data, capsys):
 def test_ray_gives_row_by_row_what_this_process_gives(flawed, tmp_path, rows_of):
     options = {
         "sampling": Sampling(num_frames=2, clip_s=0.5),
-        "augmentation": Augmentation(views=3, flip_horizontal=True),
+        "augmentation": Augmentation(views=3, rotate_deg=20.0, shift=0.3),
         "max_failed_share": 0.3,
     }
     shutil.copytree(flawed, tmp_path / "ray")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from videoproc.augment import StepAugmentation
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Position
 from videoproc.learning.config import LoopConfig, OptimConfig
@@ -81,6 +82,30 @@ def test_a_resumed_run_ends_exactly_as_the_uninterrupted_one(
     for ours, theirs in zip(resumed.position.history, whole.position.history, strict=True):
         assert ours["train/loss"] == pytest.approx(theirs["train/loss"], rel=1e-12)
         assert ours["val/loss"] == theirs["val/loss"]
+
+
+def test_a_resumed_run_that_augments_ends_exactly_as_the_uninterrupted_one(
+    make_trainer: MakeTrainer,
+) -> None:
+    augmentation = StepAugmentation(
+        flip_vertical=True, min_crop_area=0.5, jitter=0.3, mixup=0.5, cutmix=1.0
+    )
+    how = {"checkpoint_every_steps": 2, "augmentation": augmentation}
+    whole = make_trainer("whole", **how)
+    whole.fit()
+    interrupted = make_trainer("stopped", **how)
+    stop_at(interrupted, 8)
+    with pytest.raises(PulledPlugError):
+        interrupted.fit()
+    resumed = make_trainer("stopped", **how)
+    resumed.fit()
+    torch.testing.assert_close(resumed.model.state_dict(), whole.model.state_dict(), rtol=0, atol=0)
+
+
+def test_a_model_learns_from_mixed_clips_too(make_trainer: MakeTrainer) -> None:
+    augmentation = StepAugmentation(mixup=0.2)
+    history = make_trainer(epochs=12, augmentation=augmentation).fit().history
+    assert history[-1]["val/accuracy"] > 0.9
 
 
 def test_a_resumed_run_stands_in_the_middle_of_its_epoch(make_trainer: MakeTrainer) -> None:

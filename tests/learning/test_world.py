@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.learning.workers import in_workers
+from videoproc.augment import StepAugmentation
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.config import LoopConfig, OptimConfig
 from videoproc.learning.evaluate import score
@@ -25,6 +26,10 @@ from videoproc.tasks import Scores, Task, select_task
 CPU = torch.device("cpu")
 EPOCHS, BATCH_SIZE = 4, 8
 SIZES = (33, 40)  # 33: the last of 5 batches has one clip, too few for 2 or 3 workers
+AUGMENTED = 34  # clips of the training that augments and mixes
+AUGMENTATION = StepAugmentation(
+    flip_horizontal=True, min_crop_area=0.5, jitter=0.3, mixup=0.5, cutmix=1.0
+)
 
 
 @dataclass(kw_only=True)
@@ -55,7 +60,7 @@ def work(card: Card, samples: list[Sample], folder: Path) -> Work:
     return Work(
         summed=world.sum(world.rank + 1.0),
         gathered=world.gather(f"of rank {world.rank}"),
-        trained={n: train(n, card, samples, folder, world, task) for n in SIZES},
+        trained={n: train(n, card, samples, folder, world, task) for n in (*SIZES, AUGMENTED)},
         scored={
             num: score(model, samples[:num], task=task, spec=card.spec, batch_size=4, world=world)
             for num in (1, 4, 9, 53)
@@ -83,7 +88,8 @@ def train(
 
     class Recorded(Trainer):
         def step(self, batch: GlobalBatch) -> float:
-            counted = batch.arrays["number"][batch.weight_b > 0].tolist()
+            own = batch.arrays["number"][: len(batch.weight_b)]  # partners stand behind
+            counted = own[batch.weight_b > 0].tolist()
             trained.seen[self.position.epoch] += counted
             loss_sum = super().step(batch)
             trained.losses.append(loss_sum / batch.global_size)
@@ -91,7 +97,10 @@ def train(
 
     trainer = Recorded(
         config=LoopConfig(
-            epochs=EPOCHS, batch_size=BATCH_SIZE, optim=OptimConfig(learning_rate=1e-2)
+            epochs=EPOCHS,
+            batch_size=BATCH_SIZE,
+            optim=OptimConfig(learning_rate=1e-2),
+            augmentation=AUGMENTATION if num == AUGMENTED else StepAugmentation(),
         ),
         task=task,
         card=card,
@@ -123,7 +132,7 @@ def by_workers(
 
 
 several = pytest.mark.parametrize("num_workers", [2, 3])
-each_size = pytest.mark.parametrize("size", SIZES)
+each_size = pytest.mark.parametrize("size", [*SIZES, AUGMENTED])
 
 
 @several
@@ -137,7 +146,7 @@ def test_any_number_of_workers_gives_the_losses_of_one(
         assert worker.trained[size].losses == pytest.approx(alone, abs=1e-4)
 
 
-@each_size
+@pytest.mark.parametrize("size", SIZES)
 def test_the_losses_that_are_compared_fall(by_workers: dict[int, list[Work]], size: int) -> None:
     history = by_workers[1][0].trained[size].history
     assert history[-1]["train/loss"] < 0.9 * history[0]["train/loss"]

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from videoproc.augment.grey import LUMA
+from videoproc.augment.settings import Augmentation
 
-def colour_jitter(
-    frames_thwc: np.ndarray, *, brightness: float, contrast: float, saturation: float
-) -> np.ndarray:
-    """Scale brightness, contrast around the clip's mean and saturation by a factor each (1 keeps).
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    """Factors; 1 keeps."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+
+
+def draw(
+    rng: np.random.Generator, settings: Augmentation, _shape_thw: tuple[int, int, int]
+) -> Params | None:
+    brightness, contrast, saturation = 1 + settings.jitter * rng.uniform(-1, 1, 3)
+    if settings.jitter == 0:
+        return None
+    return Params(brightness=brightness, contrast=contrast, saturation=saturation)
+
+
+def apply(frames_thwc: np.ndarray, params: Params) -> np.ndarray:
+    """Brightness, saturation, and contrast around the clip's mean scaled by a factor each.
 
     Takes and returns uint8 (T, H, W, 3); values that leave [0, 255] are clipped.
     """
-    frames = frames_thwc.astype(np.float32) * brightness
-    grey = frames @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601 luma
-    frames = grey[..., None] + (frames - grey[..., None]) * saturation
-    frames = grey.mean() + (frames - grey.mean()) * contrast
-    return np.clip(np.rint(frames), 0, 255).astype(np.uint8)
+    # Each is linear in the colours, so that together they are one matrix and one offset.
+    scaled = params.brightness * LUMA
+    colours = params.saturation * params.brightness * np.eye(3) + (1 - params.saturation) * scaled
+    mean = np.array([frames_thwc[..., channel].mean() for channel in range(3)]) @ scaled
+    matrix = (params.contrast * colours).astype(np.float32)
+    offset = np.float32((1 - params.contrast) * mean)
+    made = frames_thwc.astype(np.float32) @ matrix.T + offset
+    return np.clip(np.rint(made), 0, 255).astype(np.uint8)

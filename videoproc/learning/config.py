@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from videoproc.augment.settings import StepAugmentation
+
 LEARNING_VERSION = 1  # raise it when the same config and data come to other weights
 
 
@@ -45,6 +47,7 @@ class LoopConfig:
         checkpoint_every_steps: also checkpoint within epochs, every so many steps; 0 does not.
         precision: auto (bf16 on GPU, fp32 on CPU), fp32 or bf16.
         optim: the optimiser and its schedule.
+        augmentation: what is done to clips in the training step; by default nothing.
     """
 
     epochs: int = 10
@@ -54,6 +57,7 @@ class LoopConfig:
     checkpoint_every_steps: int = 0
     precision: str = "auto"
     optim: OptimConfig = field(default_factory=OptimConfig)
+    augmentation: StepAugmentation = field(default_factory=StepAugmentation)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):

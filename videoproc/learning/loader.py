@@ -30,11 +30,19 @@ MakeBatch = Callable[[Sequence[Row]], dict[str, np.ndarray]]
 
 @dataclass(kw_only=True)
 class GlobalBatch:
-    """This worker's part of a global batch of `global_size` samples."""
+    """This worker's part of a global batch of `global_size` samples.
+
+    Where samples have partners, `arrays` and `clip_ids` have the partners that are not of this
+    worker's part behind its own samples. places: of its own samples in the global batch.
+    partners: (B,) the row of each one's partner.
+    """
 
     arrays: Batch
     weight_b: torch.Tensor
     global_size: int
+    clip_ids: list[str]
+    places: np.ndarray
+    partners: np.ndarray
 
 
 @dataclass(kw_only=True)
@@ -79,19 +87,34 @@ def batches(
     num_workers: int = 1,
     device: torch.device,
     waiting: Waiting | None = None,
+    pairs: Callable[[int, int], np.ndarray] | None = None,
 ) -> Iterator[GlobalBatch]:
-    """This worker's part of each global batch from `first_batch` on, read ahead by a thread."""
+    """This worker's part of each global batch from `first_batch` on, read ahead by a thread.
+
+    pairs: (number of a batch, its global size) to the place of the partner of each place. A worker
+    also reads the partners that others have: so who is whose does not depend on their number.
+    """
     reader = ClipReader(columns=["dtype", "shape", "frames", "pts_s", "frame_indices"])
-    plan = list(parts(order, batch_size=batch_size, rank=rank, num_workers=num_workers))
+    positions = np.arange(len(order))
+    plan = list(parts(positions, batch_size=batch_size, rank=rank, num_workers=num_workers))
 
     def read() -> Iterator[GlobalBatch]:
         with ThreadPoolExecutor(READERS) as readers:
-            for indices, weights, global_size in plan[first_batch:]:
-                part = [samples[index] for index in indices]
+            for number, (mine, weights, global_size) in enumerate(plan[first_batch:], first_batch):
+                start = number * batch_size
+                places = mine - start
+                of_places = places if pairs is None else pairs(number, global_size)[places]
+                read_places = [*places, *np.setdiff1d(of_places, places)]
+                part = [samples[order[start + place]] for place in read_places]
                 rows = list(readers.map(lambda sample: read_sample(sample, reader), part))
                 arrays = {name: torch.from_numpy(a) for name, a in make_batch(rows).items()}
                 yield GlobalBatch(
-                    arrays=arrays, weight_b=torch.from_numpy(weights), global_size=global_size
+                    arrays=arrays,
+                    weight_b=torch.from_numpy(weights),
+                    global_size=global_size,
+                    clip_ids=[sample.row["clip_id"] for sample in part],
+                    places=places,
+                    partners=np.array([read_places.index(place) for place in of_places]),
                 )
 
     waiting = waiting or Waiting()

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from videoproc import schema
-from videoproc.learning import checkpoint
+from videoproc.learning import augmented, checkpoint
 from videoproc.learning.checkpoint import Card, Position
 from videoproc.learning.config import LoopConfig
 from videoproc.learning.evaluate import score
@@ -75,6 +75,9 @@ class Trainer:
             num_workers=self.world.size,
             device=self.world.device,
             waiting=waiting,
+            pairs=augmented.pairs(
+                self.config.augmentation, seed=self.config.seed, epoch=position.epoch
+            ),
         ):
             position.loss_sum += self.step(batch)
             position.loss_count += batch.global_size
@@ -99,9 +102,16 @@ class Trainer:
             group["lr"] = rate
         self._seed_dropout()
         self.wrapped.train()
+        made = augmented.augment(
+            batch,
+            self.config.augmentation,
+            seed=self.config.seed,
+            epoch=self.position.epoch,
+            number=self.position.batch,
+        )
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self._bf16):
-            outputs = self.task.loss.forward(self.wrapped, batch.arrays)
-        loss_sum = (self.task.loss.loss_b(outputs, batch.arrays) * batch.weight_b).sum()
+            outputs = self.task.loss.forward(self.wrapped, made.own)
+        loss_sum = (made.loss_b(self.task.loss, outputs) * batch.weight_b).sum()
         self.optimiser.zero_grad(set_to_none=True)
         # The exchange averages over workers: times their number it is the sum.
         (loss_sum * self.world.size / batch.global_size).backward()

@@ -50,7 +50,7 @@ class Recipe:
 
     @functools.cached_property
     def _augmented_by(self) -> dict[str, Any]:
-        return asdict(self.augmentation) | {"views": None, "version": AUGMENT_VERSION}
+        return self.augmentation.identity | {"version": AUGMENT_VERSION}
 
     def clips_of(self, video: Video, *, all_views: bool = True) -> Iterator[WantedClip]:
         """The clips that this recipe makes of one readable video."""

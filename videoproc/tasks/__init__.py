@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from videoproc.tasks import classification
-from videoproc.tasks.task import Answer, Batch, Mistake, Scores, Spec, Task
+from videoproc.tasks.task import Answer, Batch, LossModule, Mistake, Scores, Spec, Task
 from videoproc.types import UserError
 
 TASKS: dict[str, Task] = {
@@ -18,4 +18,14 @@ def select_task(name: str) -> Task:
     return TASKS[name]
 
 
-__all__ = ["TASKS", "Answer", "Batch", "Mistake", "Scores", "Spec", "Task", "select_task"]
+__all__ = [
+    "TASKS",
+    "Answer",
+    "Batch",
+    "LossModule",
+    "Mistake",
+    "Scores",
+    "Spec",
+    "Task",
+    "select_task",
+]

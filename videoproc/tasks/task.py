@@ -141,7 +141,11 @@ class BaselinesModule(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """A task's files."""
+    """A task's files.
+
+    whole_clip: targets say something of a whole clip and the loss is linear in them, as a
+        cross-entropy is: so the training step may crop, mirror and mix its "frames".
+    """
 
     targets: TargetsModule
     loss: LossModule
@@ -152,3 +156,4 @@ class Task:
     measures: MeasuresModule | None = None
     videos: VideosModule | None = None
     mistakes: MistakesModule | None = None
+    whole_clip: bool = False

@@ -23,4 +23,5 @@ TASK = Task(
     measures=measures,
     videos=videos,
     mistakes=mistakes,
+    whole_clip=True,
 )

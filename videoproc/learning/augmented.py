@@ -1,0 +1,83 @@
+"""What the training step does to a batch before the model sees it.
+
+A clip's draws depend on the seed, the epoch and its id, a pair's on the seed, the epoch and the
+batch: neither on the number of workers nor on where a run was resumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from videoproc.augment import StepAugmentation, draw_view, mix
+from videoproc.augment.device import augment_frames
+from videoproc.learning.loader import GlobalBatch
+from videoproc.tasks import Batch, LossModule
+
+FRAMES = "frames"
+"""The array of a batch that holds uint8 (B, T, H, W, C)."""
+
+
+@dataclass(kw_only=True)
+class Augmented:
+    """The worker's samples; where they are mixed, `partners` has the targets of the other clip
+    in each, of which `share_b` is not."""
+
+    own: Batch
+    partners: Batch | None = None
+    share_b: torch.Tensor | None = None
+
+    def loss_b(self, loss: LossModule, outputs: torch.Tensor) -> torch.Tensor:
+        """(B,): of a mixed sample the mix of the losses by either target, which for a
+        cross-entropy is the loss by the mixed target."""
+        of_own = loss.loss_b(outputs, self.own)
+        if self.partners is None or self.share_b is None:
+            return of_own
+        of_partners = loss.loss_b(outputs, self.partners)
+        return self.share_b * of_own + (1 - self.share_b) * of_partners
+
+
+def pairs(
+    settings: StepAugmentation, *, seed: int, epoch: int
+) -> Callable[[int, int], np.ndarray] | None:
+    """For the loader: (batch, its global size) to the partner of each of its places. None where
+    nothing is mixed."""
+    if not settings.mixes:
+        return None
+    return lambda batch, size: (
+        mix.draw(size, settings=settings, seed=[seed, epoch, batch]).partner_b
+    )
+
+
+def augment(
+    batch: GlobalBatch, settings: StepAugmentation, *, seed: int, epoch: int, number: int
+) -> Augmented:
+    """Batch `number` of an epoch as the model is to see it."""
+    arrays = dict(batch.arrays)
+    of_each_clip = settings.of_each_clip
+    if of_each_clip.used:
+        num_frames, height, width = arrays[FRAMES].shape[1:4]
+        views = [
+            draw_view(
+                (num_frames, height, width),
+                augmentation=of_each_clip,
+                seed=[seed, epoch, int(clip_id, 16)],
+            )
+            for clip_id in batch.clip_ids
+        ]
+        arrays[FRAMES] = augment_frames(arrays[FRAMES], views=views)
+    if not settings.mixes:
+        return Augmented(own=arrays)
+    drawn = mix.draw(batch.global_size, settings=settings, seed=[seed, epoch, number])
+    own = _rows(arrays, range(len(batch.places)))
+    partners = _rows(arrays, batch.partners)
+    own[FRAMES], share_b = mix.mix_frames(own[FRAMES], partners[FRAMES], drawn.of(batch.places))
+    return Augmented(own=own, partners=partners | {FRAMES: own[FRAMES]}, share_b=share_b)
+
+
+def _rows(arrays: Batch, rows: Sequence[int] | np.ndarray) -> Batch:
+    index = torch.as_tensor(np.asarray(rows))
+    return {name: array[index.to(array.device)] for name, array in arrays.items()}
