@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pickle import PickleBuffer
 from typing import Any
+
+import numpy as np
 
 from videoproc.media import isolate
 from videoproc.media.decode import read_clips
@@ -80,7 +83,8 @@ def _clip_row(clip: Clip) -> Row:
         "pts_s": clip.pts_s.tolist(),
         "shape": list(clip.frames_thwc.shape),
         "dtype": "uint8",
-        "frames": clip.frames_thwc.tobytes(),
+        # Arrives as bytes, and is copied once on its way.
+        "frames": PickleBuffer(np.ascontiguousarray(clip.frames_thwc)),
     }
 
 
