@@ -1,15 +1,13 @@
 """Calls in a child process that may crash, hang or eat memory, at the cost of that call only.
 
 A child is started anew, never forked, and imports what the called function needs and nothing else.
-The kernel ends it together with its parent, however that ends. What the two hand to each other lies
-in memory without a name, which goes with the last descriptor: nothing stays behind.
+The kernel ends it together with its parent, however that ends. The two share a socket and nothing
+that has a name: nothing stays behind.
 """
 
 from __future__ import annotations
 
 import ctypes
-import io
-import itertools
 import math
 import os
 import pickle
@@ -40,9 +38,10 @@ Packed = tuple[bytes, list[pickle.PickleBuffer]]
 
 _GIB = 1 << 30
 _START_S = 60.0  # for a child to start on a crowded machine, and to take a call
-_KEPT_BYTES = 16 << 20  # memory between parent and child that is kept from call to call
-_NOTE = struct.Struct("=QQ")  # where in that memory a value lies: start, size
-_BEGUN = b"begun"
+_SOCKET_BYTES = 1 << 20  # a large result crosses in few turns
+_LENGTH = struct.Struct("=Q")
+_TIMEVAL = struct.Struct("@ll")
+_BEGUN = b"b"
 _PR_SET_PDEATHSIG = 1
 # Threads of OpenBLAS and OpenMP that wait take the time of those that decode.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -50,17 +49,19 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one call may cost, and how large a video may claim to be.
+    """What one video may cost before it is given up.
 
-    timeout_s: seconds of one call. max_memory_bytes: address space of the child, its result
-    included. max_pixels: of a frame; the default is twice 8K. max_frames: of a video; the default
-    is more than a day at 30 frames a second.
+    Args:
+        timeout_s: seconds for one call of the decoding process.
+        max_memory_bytes: bytes of address space of that process.
+        max_pixels: height times width of a frame; 8K video has 33 million.
+        max_frames: frames of a video; 24 hours at 60 a second are 5.2 million.
     """
 
     timeout_s: float = 120.0
     max_memory_bytes: int = 4 * _GIB
-    max_pixels: int = 1 << 26
-    max_frames: int = 1 << 22
+    max_pixels: int = 64_000_000
+    max_frames: int = 6_000_000
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.timeout_s) and self.timeout_s > 0):
@@ -70,9 +71,9 @@ class Limits:
                 f"max_memory_bytes is {self.max_memory_bytes}: give {_GIB // 2} or more, "
                 "a decoder and its libraries take up nearly that"
             )
-        for name, value in (("max_pixels", self.max_pixels), ("max_frames", self.max_frames)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}: give 1 or more")
+        for name in ("max_pixels", "max_frames"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give 1 or more")
 
 
 class Isolated:
@@ -199,28 +200,26 @@ class _Child:
     """A process that answers one call after the other, as its parent sees it."""
 
     def __init__(self) -> None:
-        self._board = _board(os.memfd_create("videoproc"))
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._line, theirs = socket.socketpair()
         with theirs:
-            inherited = (theirs.fileno(), self._board.fileno())
             # Nothing of the parent's __main__: under Ray that would be the whole stack, seconds
             # and hundreds of megabytes for each child.
             program = (
                 f"import sys; sys.path[:] = {sys.path!r}; from videoproc.media import isolate; "
-                f"isolate._serve(*{inherited}, parent_pid={os.getpid()})"
+                f"isolate._serve({theirs.fileno()}, parent_pid={os.getpid()})"
             )
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program],
-                pass_fds=inherited,
+                pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=os.environ | _ONE_THREAD,
             )
 
     def begin(self, request: Packed) -> bool:
         """Hand a call over; False where the child is not there to take it."""
-        self._line.settimeout(_START_S)
         try:
-            self._line.send(_put(self._board, request))
+            _wait_at_most(self._line, seconds=_START_S)
+            _send(self._line, request)
             return self._line.recv(len(_BEGUN)) == _BEGUN
         except OSError:
             return False
@@ -230,17 +229,16 @@ class _Child:
 
         Raises MediaError "Crash" or "Timeout".
         """
-        self._line.settimeout(timeout_s)
         try:
-            note = self._line.recv(_NOTE.size)
-        except TimeoutError as error:
+            _wait_at_most(self._line, seconds=timeout_s)
+            answer = _receive(self._line)
+        except BlockingIOError as error:
             raise MediaError("Timeout", f"not done after {timeout_s:g} s") from error
-        except ConnectionError:
-            note = b""
-        if not note:
-            raise MediaError("Crash", f"the child process ended by {self.end(grace_s=1.0)}")
-        answer: tuple[bool, Any] = _take(self._board, note)
-        return answer
+        except (EOFError, ConnectionError) as error:
+            cause = self.end(grace_s=1.0)
+            raise MediaError("Crash", f"the child process ended by {cause}") from error
+        is_result, value = _unpack(*answer)
+        return is_result, value
 
     def end(self, *, grace_s: float = 0.0) -> str:
         """What ended it: by itself within `grace_s`, or killed now. May be called again."""
@@ -249,15 +247,18 @@ class _Child:
         self._process.kill()
         code = self._process.wait()
         self._line.close()
-        self._board.close()
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-# What parent and child hand to each other
+# What parent and child say to each other
 
 
-def _board(descriptor: int) -> io.FileIO:
-    return io.FileIO(descriptor, "r+")
+def _wait_at_most(line: socket.socket, *, seconds: float) -> None:
+    """The kernel's timeout, not Python's, which would receive a large result piece by piece."""
+    microseconds = max(1, int(seconds * 1e6))
+    timeval = _TIMEVAL.pack(*divmod(microseconds, 1_000_000))
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
 
 def _pack(value: Any) -> Packed:
@@ -265,67 +266,57 @@ def _pack(value: Any) -> Packed:
     return pickle.dumps(value, protocol=5, buffer_callback=buffers.append), buffers
 
 
-def _put(board: io.FileIO, packed: Packed) -> bytes:
-    """Write a value over what is on the board; the note tells the other side where it lies."""
+def _send(line: socket.socket, packed: Packed) -> None:
     stream, buffers = packed
-    end, sizes = 0, []
-    for buffer in buffers:
-        with buffer.raw() as memory:
-            end = _write(board, memory, start=end)
-            sizes.append(memory.nbytes)
-    envelope = pickle.dumps((stream, sizes))
-    _write(board, memoryview(envelope), start=end)
-    return _NOTE.pack(end, len(envelope))
+    memories = [buffer.raw() for buffer in buffers]
+    head = pickle.dumps((stream, [memory.nbytes for memory in memories]))
+    line.sendall(_LENGTH.pack(len(head)) + head)
+    for memory in memories:
+        line.sendall(memory)
 
 
-def _take(board: io.FileIO, note: bytes) -> Any:
-    start, size = _NOTE.unpack(note)
-    stream, sizes = pickle.loads(_read(board, start=start, size=size))
-    starts = itertools.accumulate(sizes, initial=0)
-    buffers = [_read(board, start=at, size=size) for at, size in zip(starts, sizes, strict=False)]
-    if start > _KEPT_BYTES:
-        board.truncate(0)
+def _receive(line: socket.socket) -> tuple[bytes, list[bytes]]:
+    """Raises EOFError where the other side is gone, BlockingIOError where it takes too long."""
+    (length,) = _LENGTH.unpack(_receive_bytes(line, _LENGTH.size))
+    stream, sizes = pickle.loads(_receive_bytes(line, length))
+    return stream, [_receive_bytes(line, size) for size in sizes]
+
+
+def _unpack(stream: bytes, buffers: list[bytes]) -> Any:
     return pickle.loads(stream, buffers=buffers)
 
 
-def _write(board: io.FileIO, memory: memoryview, *, start: int) -> int:
-    """Where it ends. The kernel takes 2 GiB at a time."""
-    done = 0
-    while done < memory.nbytes:
-        done += os.pwrite(board.fileno(), memory[done:], start + done)
-    return start + done
-
-
-def _read(board: io.FileIO, *, start: int, size: int) -> bytes:
+def _receive_bytes(line: socket.socket, size: int) -> bytes:
     parts = []
-    while size > 0:
-        parts.append(os.pread(board.fileno(), size, start))
+    while size > 0:  # in one turn, but for a signal, or more than 2 GiB
+        parts.append(line.recv(size, socket.MSG_WAITALL))
         if not parts[-1]:
-            raise EOFError("the memory between parent and child was cut")
-        start, size = start + len(parts[-1]), size - len(parts[-1])
+            raise EOFError
+        size -= len(parts[-1])
     return b"".join(parts)
 
 
 # What runs in the child
 
 
-def _serve(line_descriptor: int, board_descriptor: int, *, parent_pid: int) -> None:
+def _serve(descriptor: int, *, parent_pid: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # it was gone before that
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     av.logging.set_level(av.logging.PANIC)  # FFmpeg's words come back with the error
-    board = _board(board_descriptor)
-    with socket.socket(fileno=line_descriptor) as line:
-        while note := line.recv(_NOTE.size):
-            line.send(_BEGUN)
-            line.send(_put(board, _answer(board, note)))
+    with socket.socket(fileno=descriptor) as line, suppress(EOFError, ConnectionError):
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+        while True:
+            request = _receive(line)
+            line.sendall(_BEGUN)
+            _send(line, _answer(*request))
 
 
-def _answer(board: io.FileIO, note: bytes) -> Packed:
+def _answer(stream: bytes, buffers: list[bytes]) -> Packed:
     try:
-        fn, args, kwargs, max_memory_bytes = _take(board, note)
+        fn, args, kwargs, max_memory_bytes = _unpack(stream, buffers)
         _limit_memory(max_memory_bytes)
         return _pack((True, fn(*args, **kwargs)))
     except Exception as error:  # noqa: BLE001  it is the caller's, in another process

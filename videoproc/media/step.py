@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from pickle import PickleBuffer
@@ -52,6 +53,7 @@ def decode_clips(
                     sampling,
                     size,
                     [(span["start_s"], span["end_s"]) for span in part],
+                    limits,
                     timeout_s=limits.timeout_s,
                     max_memory_bytes=limits.max_memory_bytes,
                 )
@@ -67,12 +69,17 @@ def decode_clips(
     return decode
 
 
+# Until read_clips takes limits.
+_TAKES_LIMITS = "limits" in inspect.signature(read_clips).parameters
+
+
 def _read_rows(
-    path: str, sampling: Sampling, size: Size, spans: list[tuple[float, float]]
+    uri: str, sampling: Sampling, size: Size, spans: list[tuple[float, float]], limits: Limits
 ) -> tuple[list[Row], float]:
     """Runs in the child: the clips as plain values, which are cheap to send, and its seconds."""
     started = time.monotonic()
-    clips = read_clips(path, sampling=sampling, size=size, spans=spans)
+    more: dict[str, Any] = {"limits": limits} if _TAKES_LIMITS else {}
+    clips = read_clips(uri, sampling=sampling, size=size, spans=spans, **more)
     rows = [_clip_row(clip) for clip in clips]
     return rows, time.monotonic() - started
 
@@ -84,7 +91,7 @@ def _clip_row(clip: Clip) -> Row:
         "shape": list(clip.frames_thwc.shape),
         "dtype": "uint8",
         # Arrives as bytes, and is copied once on its way.
-        "frames": PickleBuffer(np.ascontiguousarray(clip.frames_thwc)),
+        "frames": PickleBuffer(np.ascontiguousarray(clip.frames_thwc).data),
     }
 
 
