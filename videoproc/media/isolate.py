@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from queue import LifoQueue
 from typing import Any, TypeVar
 
@@ -39,6 +40,7 @@ Packed = tuple[bytes, list[pickle.PickleBuffer]]
 _GIB = 1 << 30
 _START_S = 60.0  # for a child to start on a crowded machine, and to take a call
 _SOCKET_BYTES = 1 << 20  # a large result crosses in few turns
+_GROWTH_BYTES = 256 << 20  # a child that has grown by so much between calls leaves
 _LENGTH = struct.Struct("=Q")
 _TIMEVAL = struct.Struct("@ll")
 _BEGUN = b"b"
@@ -140,7 +142,7 @@ class Isolated:
         raise value
 
     def _begin(self, child: _Child | None, request: Packed) -> _Child:
-        """The child that has taken the request: another one where this one died while idle."""
+        """The child that has taken the request: another one where this one left while idle."""
         for _ in range(3):
             child = child or self._starter.submit(_Child).result()
             if child.begin(request):
@@ -308,10 +310,22 @@ def _serve(descriptor: int, *, parent_pid: int) -> None:
     av.logging.set_level(av.logging.PANIC)  # FFmpeg's words come back with the error
     with socket.socket(fileno=descriptor) as line, suppress(EOFError, ConnectionError):
         line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
-        while True:
+        most_bytes = _resident_bytes() + _GROWTH_BYTES
+        while _resident_bytes() < most_bytes or _trimmed_bytes() < most_bytes:
             request = _receive(line)
             line.sendall(_BEGUN)
             _send(line, _answer(*request))
+
+
+def _resident_bytes() -> int:
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+def _trimmed_bytes() -> int:
+    """Those left when what malloc keeps for later is given back."""
+    ctypes.CDLL(None).malloc_trim(0)
+    return _resident_bytes()
 
 
 def _answer(stream: bytes, buffers: list[bytes]) -> Packed:
