@@ -31,11 +31,15 @@ from typing import Any, TypeVar
 import av
 
 from videoproc.media.errors import MediaError
+from videoproc.types import UserError
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 Packed = tuple[bytes, list[pickle.PickleBuffer]]
 """A pickled value, and the memory of its arrays, which is not copied into it."""
+
+Request = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], int]
+"""Function, arguments, keyword arguments, max_memory_bytes."""
 
 _GIB = 1 << 30
 _START_S = 60.0  # for a child to start on a crowded machine, and to take a call
@@ -45,8 +49,9 @@ _LENGTH = struct.Struct("=Q")
 _TIMEVAL = struct.Struct("@ll")
 _BEGUN = b"b"
 _PR_SET_PDEATHSIG = 1
-# Threads of OpenBLAS and OpenMP that wait take the time of those that decode.
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+# A child has one thread at work. Threads of OpenBLAS and OpenMP that wait would take its time, and
+# for each of a decoder's malloc would set 64 MiB of addresses aside, until none are left.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +126,39 @@ class Isolated:
         "Timeout" or "OutOfMemory", or the MediaError that `fn` raised; any other exception of
         `fn` comes through as itself.
         """
-        request = _pack((fn, args, kwargs, max_memory_bytes))
+        is_result, value = self._ask((fn, args, kwargs, max_memory_bytes), timeout_s=timeout_s)
+        if not is_result:
+            raise value
+        result: T = value
+        return result
+
+    def outcome(
+        self, fn: Callable[..., T], *args: Any, limits: Limits, **kwargs: Any
+    ) -> T | MediaError:
+        """What `fn`, which reads one file, comes to in a child: its result, or why there is none.
+
+        A broken file may lead any code anywhere. So whatever `fn` raises is taken for an error of
+        this file, under the name of its class and with its traceback; a UserError alone is not.
+        """
+        request = (fn, args, kwargs, limits.max_memory_bytes)
+        try:
+            is_result, value = self._ask(request, timeout_s=limits.timeout_s)
+        except MediaError as error:
+            return error
+        if is_result or isinstance(value, MediaError):
+            outcome: T | MediaError = value
+            return outcome
+        if isinstance(value, UserError):
+            raise value
+        notes = getattr(value, "__notes__", [])
+        return MediaError(type(value).__name__, "\n".join([str(value), *notes]))
+
+    def _ask(self, request: Request, *, timeout_s: float) -> tuple[bool, Any]:
+        """(True, the result) or (False, the exception). Raises MediaError as `call` does."""
+        packed = _pack(request)
         kept, child = None, self._idle.get()
         try:
-            child = self._begin(child, request)
+            child = self._begin(child, packed)
             is_result, value = child.answer(timeout_s=timeout_s)
             # A child that ran out of memory may hold what the next call would miss.
             kept = None if isinstance(value, MemoryError) else child
@@ -132,14 +166,12 @@ class Isolated:
             if kept is None and child is not None:
                 child.end()
             self._idle.put(kept)
-        if is_result:
-            result: T = value
-            return result
         if isinstance(value, MemoryError):
+            most_bytes = request[-1]
             raise MediaError(
-                "OutOfMemory", f"more than {max_memory_bytes} bytes of memory were asked for"
+                "OutOfMemory", f"more than {most_bytes} bytes of memory were asked for"
             ) from value
-        raise value
+        return is_result, value
 
     def _begin(self, child: _Child | None, request: Packed) -> _Child:
         """The child that has taken the request: another one where this one left while idle."""
@@ -153,22 +185,14 @@ class Isolated:
     def map(
         self, fn: Callable[[Item], T], items: Iterable[Item], *, limits: Limits | None = None
     ) -> Iterator[tuple[Item, T | MediaError]]:
-        """(item, fn(item) or the MediaError it ended in), in the order of `items`.
+        """(item, outcome of fn(item)), in the order of `items`.
 
         All children work at once; `items` is read only a little ahead of what is yielded.
         """
         limits = limits or Limits()
 
         def outcome(item: Item) -> T | MediaError:
-            try:
-                return self.call(
-                    fn,
-                    item,
-                    timeout_s=limits.timeout_s,
-                    max_memory_bytes=limits.max_memory_bytes,
-                )
-            except MediaError as error:
-                return error
+            return self.outcome(fn, item, limits=limits)
 
         with ThreadPoolExecutor(self._max_workers) as threads:
             ahead: deque[tuple[Item, Future[T | MediaError]]] = deque()

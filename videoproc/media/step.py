@@ -46,21 +46,20 @@ def decode_clips(
         for first in range(0, len(spans), clips_per_call):
             part = spans[first : first + clips_per_call]
             started = time.monotonic()
-            try:
-                clips, child_s = isolate.shared().call(
-                    _read_rows,
-                    row["uri"],
-                    sampling,
-                    size,
-                    [(span["start_s"], span["end_s"]) for span in part],
-                    limits,
-                    timeout_s=limits.timeout_s,
-                    max_memory_bytes=limits.max_memory_bytes,
-                )
-            except MediaError as error:
-                yield passed_on | _failed_row(error, decode_s=time.monotonic() - started)
-                return
+            outcome = isolate.shared().outcome(
+                _read_rows,
+                row["uri"],
+                sampling,
+                size,
+                [(span["start_s"], span["end_s"]) for span in part],
+                limits,
+                limits=limits,
+            )
             elapsed_s = time.monotonic() - started
+            if isinstance(outcome, MediaError):
+                yield passed_on | _failed_row(outcome, decode_s=elapsed_s)
+                return
+            clips, child_s = outcome
             transfer = {TRANSFER: max(0.0, elapsed_s - child_s) / len(part)}
             status = _status(decode_s=elapsed_s / len(part)) | transfer
             for span, clip in zip(part, clips, strict=True):
@@ -74,7 +73,11 @@ _TAKES_LIMITS = "limits" in inspect.signature(read_clips).parameters
 
 
 def _read_rows(
-    uri: str, sampling: Sampling, size: Size, spans: list[tuple[float, float]], limits: Limits
+    uri: str,
+    sampling: Sampling,
+    size: Size,
+    spans: list[tuple[float, float]],
+    limits: Limits,
 ) -> tuple[list[Row], float]:
     """Runs in the child: the clips as plain values, which are cheap to send, and its seconds."""
     started = time.monotonic()
