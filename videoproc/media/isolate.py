@@ -8,7 +8,6 @@ that has a name: nothing stays behind.
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import pickle
 import resource
@@ -23,7 +22,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from queue import LifoQueue
 from typing import Any, TypeVar
@@ -31,6 +29,7 @@ from typing import Any, TypeVar
 import av
 
 from videoproc.media.errors import MediaError
+from videoproc.media.limits import Limits
 from videoproc.types import UserError
 
 T = TypeVar("T")
@@ -41,8 +40,8 @@ Packed = tuple[bytes, list[pickle.PickleBuffer]]
 Request = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], int]
 """Function, arguments, keyword arguments, max_memory_bytes."""
 
-_GIB = 1 << 30
 _START_S = 60.0  # for a child to start on a crowded machine, and to take a call
+_AGES_S = 1e9
 _SOCKET_BYTES = 1 << 20  # a large result crosses in few turns
 _GROWTH_BYTES = 256 << 20  # a child that has grown by so much between calls leaves
 _LENGTH = struct.Struct("=Q")
@@ -52,35 +51,6 @@ _PR_SET_PDEATHSIG = 1
 # A child has one thread at work. Threads of OpenBLAS and OpenMP that wait would take its time, and
 # for each of a decoder's malloc would set 64 MiB of addresses aside, until none are left.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What one video may cost before it is given up.
-
-    Args:
-        timeout_s: seconds for one call of the decoding process.
-        max_memory_bytes: bytes of address space of that process.
-        max_pixels: height times width of a frame; 8K video has 33 million.
-        max_frames: frames of a video; 24 hours at 60 a second are 5.2 million.
-    """
-
-    timeout_s: float = 120.0
-    max_memory_bytes: int = 4 * _GIB
-    max_pixels: int = 64_000_000
-    max_frames: int = 6_000_000
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.timeout_s) and self.timeout_s > 0):
-            raise ValueError(f"timeout_s is {self.timeout_s}: give seconds above 0")
-        if self.max_memory_bytes < _GIB // 2:
-            raise ValueError(
-                f"max_memory_bytes is {self.max_memory_bytes}: give {_GIB // 2} or more, "
-                "a decoder and its libraries take up nearly that"
-            )
-        for name in ("max_pixels", "max_frames"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: give 1 or more")
 
 
 class Isolated:
@@ -281,7 +251,7 @@ class _Child:
 
 def _wait_at_most(line: socket.socket, *, seconds: float) -> None:
     """The kernel's timeout, not Python's, which would receive a large result piece by piece."""
-    microseconds = max(1, int(seconds * 1e6))
+    microseconds = max(1, int(min(seconds, _AGES_S) * 1e6))
     timeval = _TIMEVAL.pack(*divmod(microseconds, 1_000_000))
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
     line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Iterator
 from pickle import PickleBuffer
@@ -13,8 +12,9 @@ import numpy as np
 from videoproc.media import isolate
 from videoproc.media.decode import read_clips
 from videoproc.media.errors import MediaError
-from videoproc.media.isolate import Limits
-from videoproc.media.plan import Sampling, Size
+from videoproc.media.limits import Accept, Limits
+from videoproc.media.picture import Size
+from videoproc.media.sampling import Sampling
 from videoproc.types import SECONDS, Clip, Row
 
 STAGE = "decode"
@@ -25,7 +25,7 @@ BYTES_PER_CALL = 128 << 20
 
 
 def decode_clips(
-    *, sampling: Sampling, size: Size, limits: Limits
+    *, sampling: Sampling, size: Size, limits: Limits, accept: Accept | None = None
 ) -> Callable[[Row], Iterator[Row]]:
     """A step that decodes a video's clips in this process's child.
 
@@ -53,6 +53,7 @@ def decode_clips(
                 size,
                 [(span["start_s"], span["end_s"]) for span in part],
                 limits,
+                accept,
                 limits=limits,
             )
             elapsed_s = time.monotonic() - started
@@ -68,21 +69,17 @@ def decode_clips(
     return decode
 
 
-# Until read_clips takes limits.
-_TAKES_LIMITS = "limits" in inspect.signature(read_clips).parameters
-
-
 def _read_rows(
     uri: str,
     sampling: Sampling,
     size: Size,
     spans: list[tuple[float, float]],
     limits: Limits,
+    accept: Accept | None,
 ) -> tuple[list[Row], float]:
     """Runs in the child: the clips as plain values, which are cheap to send, and its seconds."""
     started = time.monotonic()
-    more: dict[str, Any] = {"limits": limits} if _TAKES_LIMITS else {}
-    clips = read_clips(uri, sampling=sampling, size=size, spans=spans, **more)
+    clips = read_clips(uri, sampling=sampling, size=size, spans=spans, limits=limits, accept=accept)
     rows = [_clip_row(clip) for clip in clips]
     return rows, time.monotonic() - started
 
