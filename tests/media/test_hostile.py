@@ -192,6 +192,10 @@ def jpeg_30000(folder: Path, frames: Iterator[np.ndarray]) -> Path:
     return patched(path, b"\xff\xc0", offset=5, field=struct.pack(">HH", 30_000, 30_000))
 
 
+def honest_mp4(folder: Path, frames: Iterator[np.ndarray]) -> Path:
+    return encode(folder / "honest.mp4", frames, codec="mpeg4")
+
+
 def mp4_of_a_million_frames(folder: Path, frames: Iterator[np.ndarray]) -> Path:
     return mp4_that_claims(folder, frames, num_frames=1_000_000)
 
@@ -228,6 +232,21 @@ def test_a_bomb_is_a_row_within_its_limits(tmp_path, moving_picture, bomb):
     assert "clips" not in fates
     assert "Crash" not in fates
     Held().check_that_nothing_stayed(before)
+
+
+@pytest.mark.parametrize(
+    ("make", "limits", "expected"),
+    [
+        (gif_of_a_gigabyte, Limits(max_memory_bytes=1 << 30, max_pixels=1 << 30), "OutOfMemory"),
+        (gif_of_a_gigabyte, Limits(), "TooLarge"),
+        (honest_mp4, Limits(max_frames=NUM_FRAMES - 1), "TooLarge"),
+        (honest_mp4, Limits(max_pixels=64 * 48 - 1), "TooLarge"),
+        (honest_mp4, Limits(max_frames=NUM_FRAMES, max_pixels=64 * 48), "clips"),
+    ],
+)
+def test_each_limit_is_kept(tmp_path, moving_picture, make, limits, expected):
+    path = make(tmp_path, moving_picture(NUM_FRAMES))
+    assert fate_of_rows(path, limits=limits) == expected
 
 
 # Injections. The decoder of a named pipe waits in the middle of its file for as long as it takes.

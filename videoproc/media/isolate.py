@@ -8,6 +8,7 @@ that has a name: nothing stays behind.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import pickle
 import resource
@@ -305,7 +306,7 @@ def _serve(descriptor: int, *, parent_pid: int) -> None:
     with socket.socket(fileno=descriptor) as line, suppress(EOFError, ConnectionError):
         line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
         most_bytes = _resident_bytes() + _GROWTH_BYTES
-        while _resident_bytes() < most_bytes or _trimmed_bytes() < most_bytes:
+        while _resident_bytes() < most_bytes or _tidied_bytes() < most_bytes:
             request = _receive(line)
             line.sendall(_BEGUN)
             _send(line, _answer(*request))
@@ -316,8 +317,9 @@ def _resident_bytes() -> int:
     return int(pages) * resource.getpagesize()
 
 
-def _trimmed_bytes() -> int:
-    """Those left when what malloc keeps for later is given back."""
+def _tidied_bytes() -> int:
+    """Those left without what Python has not collected yet, and what malloc keeps for later."""
+    gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return _resident_bytes()
 
