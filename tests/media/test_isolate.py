@@ -123,10 +123,17 @@ def test_a_child_that_has_grown_much_is_replaced():
     assert pids[0] == pids[1] != pids[2]
 
 
-def test_a_child_that_ran_out_of_memory_is_replaced(isolated):
+@pytest.mark.parametrize(
+    "code",
+    [
+        "bytes(900 << 20)",
+        "from videoproc.media import MediaError; raise MediaError('OutOfMemory', 'of FFmpeg')",
+    ],
+)
+def test_a_child_that_ran_out_of_memory_is_replaced(isolated, code):
     pid = isolated.call(os.getpid)
     with pytest.raises(MediaError, match="OutOfMemory"):
-        isolated.call(bytes, 900 << 20, max_memory_bytes=1 << 30)
+        isolated.call(exec, code, {}, max_memory_bytes=1 << 30)
     assert isolated.call(os.getpid) != pid
 
 

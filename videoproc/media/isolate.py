@@ -132,7 +132,7 @@ class Isolated:
             child = self._begin(child, packed)
             is_result, value = child.answer(timeout_s=timeout_s)
             # A child that ran out of memory may hold what the next call would miss.
-            kept = None if isinstance(value, MemoryError) else child
+            kept = None if _is_out_of_memory(value) else child
         finally:
             if kept is None and child is not None:
                 child.end()
@@ -187,6 +187,13 @@ def shared() -> Isolated:
 
 _shared: tuple[int, Isolated] | None = None
 _shared_lock = threading.Lock()
+
+
+def _is_out_of_memory(value: Any) -> bool:
+    """Python says it in one way, FFmpeg in another."""
+    if isinstance(value, MediaError):
+        return value.error_class == "OutOfMemory"
+    return isinstance(value, MemoryError)
 
 
 def _finished(item: Item, future: Future[T]) -> tuple[Item, T]:
@@ -305,15 +312,16 @@ def _serve(descriptor: int, *, parent_pid: int) -> None:
     av.logging.set_level(av.logging.PANIC)  # FFmpeg's words come back with the error
     with socket.socket(fileno=descriptor) as line, suppress(EOFError, ConnectionError):
         line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
-        most_bytes = _resident_bytes() + _GROWTH_BYTES
-        while _resident_bytes() < most_bytes or _tidied_bytes() < most_bytes:
+        most_bytes = _address_bytes() + _GROWTH_BYTES
+        while _address_bytes() < most_bytes or _tidied_bytes() < most_bytes:
             request = _receive(line)
             line.sendall(_BEGUN)
             _send(line, _answer(*request))
 
 
-def _resident_bytes() -> int:
-    pages = Path("/proc/self/statm").read_text().split()[1]
+def _address_bytes() -> int:
+    """What counts against max_memory_bytes."""
+    pages = Path("/proc/self/statm").read_text().split()[0]
     return int(pages) * resource.getpagesize()
 
 
@@ -321,7 +329,7 @@ def _tidied_bytes() -> int:
     """Those left without what Python has not collected yet, and what malloc keeps for later."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    return _resident_bytes()
+    return _address_bytes()
 
 
 def _answer(stream: bytes, buffers: list[bytes]) -> Packed:
