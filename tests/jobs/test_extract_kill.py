@@ -102,7 +102,7 @@ class Extract:
 
 def is_worker(name: str) -> bool:
     """A worker or a decoder of one; a node of Ray's whose agents are killed ends as a whole."""
-    return "spawn_main" in name or (name.startswith("ray::") and "Agent" not in name)
+    return "isolate._serve" in name or (name.startswith("ray::") and "Agent" not in name)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from videoproc.media import Limits, Sampling, Size, decode_clips, read_clips, write_video
@@ -52,6 +56,22 @@ def test_a_long_video_takes_no_more_memory_than_a_short_one(tmp_path, moving_pic
         (row["clip_index"], row["error_class"]) for row in decode(row_of(path) | {"spans": spans})
     ]
     assert seen == [(i, "") for i in range(40)]
+
+
+def test_a_name_that_is_no_text_is_read_like_others(tmp_path, moving_picture, decode):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
+    write_video(tmp_path / "v.mp4", moving_picture(50), fps=25)
+    (tmp_path / "v.mp4").rename(path)
+    assert [row["error_class"] for row in decode(row_of(path))] == ["", ""]
+
+
+def test_an_error_that_nobody_foresaw_costs_its_file_only(tmp_path, decode):
+    spans = [{"clip_index": 0, "start_s": "soon", "end_s": 1.0}]
+    path = tmp_path / "v.mp4"
+    write_video(path, (np.zeros((16, 16, 3), np.uint8) for _ in range(9)), fps=9)
+    (row,) = decode(row_of(path) | {"spans": spans})
+    assert (row["clip_index"], row["error_class"]) == (-1, "TypeError")
+    assert "Traceback" in row["message"]
 
 
 def test_a_bad_file_becomes_one_row_that_says_why(tmp_path, decode):

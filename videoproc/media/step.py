@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pickle import PickleBuffer
 from typing import Any
+
+import numpy as np
 
 from videoproc.media import isolate
 from videoproc.media.decode import read_clips
@@ -43,22 +46,21 @@ def decode_clips(
         for first in range(0, len(spans), clips_per_call):
             part = spans[first : first + clips_per_call]
             started = time.monotonic()
-            try:
-                clips, child_s = isolate.shared().call(
-                    _read_rows,
-                    row["uri"],
-                    sampling,
-                    size,
-                    limits,
-                    accept,
-                    [(span["start_s"], span["end_s"]) for span in part],
-                    timeout_s=limits.timeout_s,
-                    max_memory_bytes=limits.max_memory_bytes,
-                )
-            except MediaError as error:
-                yield passed_on | _failed_row(error, decode_s=time.monotonic() - started)
-                return
+            outcome = isolate.shared().outcome(
+                _read_rows,
+                row["uri"],
+                sampling,
+                size,
+                [(span["start_s"], span["end_s"]) for span in part],
+                limits,
+                accept,
+                limits=limits,
+            )
             elapsed_s = time.monotonic() - started
+            if isinstance(outcome, MediaError):
+                yield passed_on | _failed_row(outcome, decode_s=elapsed_s)
+                return
+            clips, child_s = outcome
             transfer = {TRANSFER: max(0.0, elapsed_s - child_s) / len(part)}
             status = _status(decode_s=elapsed_s / len(part)) | transfer
             for span, clip in zip(part, clips, strict=True):
@@ -68,18 +70,16 @@ def decode_clips(
 
 
 def _read_rows(
-    path: str,
+    uri: str,
     sampling: Sampling,
     size: Size,
+    spans: list[tuple[float, float]],
     limits: Limits,
     accept: Accept | None,
-    spans: list[tuple[float, float]],
 ) -> tuple[list[Row], float]:
     """Runs in the child: the clips as plain values, which are cheap to send, and its seconds."""
     started = time.monotonic()
-    clips = read_clips(
-        path, sampling=sampling, size=size, spans=spans, limits=limits, accept=accept
-    )
+    clips = read_clips(uri, sampling=sampling, size=size, spans=spans, limits=limits, accept=accept)
     rows = [_clip_row(clip) for clip in clips]
     return rows, time.monotonic() - started
 
@@ -90,7 +90,8 @@ def _clip_row(clip: Clip) -> Row:
         "pts_s": clip.pts_s.tolist(),
         "shape": list(clip.frames_thwc.shape),
         "dtype": "uint8",
-        "frames": clip.frames_thwc.tobytes(),
+        # Arrives as bytes, and is copied once on its way.
+        "frames": PickleBuffer(np.ascontiguousarray(clip.frames_thwc).data),
     }
 
 
