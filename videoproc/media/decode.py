@@ -79,7 +79,10 @@ def read_clips(
             uri, source=source, packets=packets, timeline=timeline, limits=limits, cost=cost
         )
         scale = Scaler(size or size_of(source, packets))
-        yield from _assemble(reader, scale, requests, timeline)
+        try:
+            yield from _assemble(reader, scale, requests, timeline)
+        finally:
+            packets.let_go()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,10 +102,12 @@ def open_source(
             stream = _first_video(container)
             _discard_others(container, stream)
             context = stream.codec_context
+            if context is None:
+                raise MediaError("NoDecoder", "FFmpeg has no decoder for the video stream")
             limits.check_pixels(context.width * context.height)
             context.thread_type, context.thread_count = "NONE", 1
-            # The picture may grow in mid-stream.
-            context.options = {"max_pixels": str(limits.max_pixels)}
+            # The picture may grow in mid-stream. FFmpeg counts what it pads, too.
+            context.options = {"max_pixels": str(2 * limits.max_pixels)}
             yield Source(file=file, container=container, stream=stream)
         except av.FFmpegError as error:
             raise from_ffmpeg(error) from error
@@ -183,6 +185,11 @@ class Packets:
     held: list[av.Packet] | None
     places: np.ndarray | None
     missing: str | None
+
+    def let_go(self) -> None:
+        """Packets and their container hold each other, and all their memory, until collected."""
+        if self.held is not None:
+            self.held.clear()
 
 
 @dataclass(kw_only=True)
