@@ -18,7 +18,7 @@ from videoproc.features import Feature, compute_features, select_features
 from videoproc.media import Accept, Limits, Sampling, Size, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
-from videoproc.report.words import plural
+from videoproc.report.words import data_size, plural
 from videoproc.tables import Dataset, FrameFormat, Recipe, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import STAGE, Work, plan_work
@@ -73,8 +73,9 @@ class Extracted:
     """What a run of extract did.
 
     clips_measured: clips that were in and lacked a feature. rows_deleted: by table, of videos that
-    are gone. failures: what went into quarantine. seconds: worker time by step. busy_s: wall time
-    for which there was work for the cores, idle_s: core time that they waited in it.
+    are gone. failures: what went into quarantine. bytes_fetched: of remote videos. seconds: worker
+    time by step. busy_s: wall time for which there was work for the cores, idle_s: core time that
+    they waited in it.
     """
 
     videos_decoded: int
@@ -84,6 +85,7 @@ class Extracted:
     clips: int
     vectors: int
     failures: Sequence[Row]
+    bytes_fetched: int
     seconds: Mapping[str, float]
     busy_s: float
     idle_s: float
@@ -140,6 +142,7 @@ def extract(config: ExtractConfig) -> Extracted:
                 clips=intake.committed["clips"],
                 vectors=intake.committed["features"],
                 failures=intake.failed_rows,
+                bytes_fetched=intake.bytes_fetched,
                 seconds=dict(intake.seconds),
                 busy_s=busy_s,
                 idle_s=max(0.0, cores * busy_s - sum(intake.seconds.values())),
@@ -242,6 +245,7 @@ def _metrics(done: Extracted) -> dict[str, float]:
         "videos_failed": len(done.failures),
         "videos_decoded": done.videos_decoded,
         "elapsed_s": done.elapsed_s,
+        "bytes_fetched": done.bytes_fetched,
         "seconds/idle": done.idle_s,
     } | {f"seconds/{name}": value for name, value in done.seconds.items()}
 
@@ -343,6 +347,9 @@ def _say_summary(work: Work, intake: Intake, done: Extracted) -> None:
     )
     for error_class, count in intake.failures.most_common():
         say("extract", f"quarantine: {count} x {error_class}")
+    if done.bytes_fetched:
+        whole = sum(video.size_bytes for video in work.videos)
+        say("extract", f"fetched {data_size(done.bytes_fetched)} of {data_size(whole)} of video")
     say("extract", f"worker time: {where_time_went(done.seconds)}; idle {done.idle_s:.1f} core s")
 
 

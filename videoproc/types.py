@@ -14,6 +14,9 @@ Row = dict[str, Any]
 SECONDS = "seconds_"
 """Columns of this prefix carry how long a step took for a row; they are summed, never stored."""
 
+FETCHED = "bytes_fetched"
+"""The column of bytes that came over the network for a row; summed and never stored, too."""
+
 
 class UserError(ValueError):
     """What the user can mend: the message names the item, the value and the remedy in one line.

@@ -16,6 +16,7 @@ def receipt(shard=None, *, failures=(), **seconds):
     shards = [] if shard is None else [vars(shard) | {"table": "numbers"}]
     return {
         "num_rows": shard.num_rows if shard else 0,
+        "bytes_fetched": 7,
         "shards": shards,
         "failures": list(failures),
         "seconds": [{"step": step, "seconds": value} for step, value in seconds.items()],
@@ -34,6 +35,11 @@ FAILURE = {
 def take(intake, receipts):
     for _ in intake.take(receipts):
         pass
+
+
+def test_bytes_fetched_add_up(intake):
+    take(intake, [receipt(), receipt()])
+    assert intake.bytes_fetched == 14
 
 
 def test_shards_of_receipts_come_into_their_table(intake, table, shard_of):

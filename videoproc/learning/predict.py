@@ -11,7 +11,7 @@ import torch
 from videoproc import schema
 from videoproc.learning import checkpoint
 from videoproc.tasks import select_task
-from videoproc.types import SECONDS, Row
+from videoproc.types import FETCHED, SECONDS, Row
 
 
 class Predictor:
@@ -35,7 +35,7 @@ class Predictor:
         empty = dict.fromkeys(self._task.outputs.COLUMNS.names)
         seconds = (time.perf_counter() - started) / len(rows)
         made = [self._row(row) | (empty if row["error_class"] else next(answers)) for row in rows]
-        kept = [name for name in batch.column_names if name.startswith(SECONDS)]
+        kept = [n for n in batch.column_names if n.startswith(SECONDS) or n == FETCHED]
         for row, source in zip(made, rows, strict=True):
             row |= {name: source[name] for name in kept} | {SECONDS + "model": seconds}
         return pa.Table.from_pylist(made, schema=self._schema(kept))
@@ -54,13 +54,16 @@ class Predictor:
             **{name: row[name] for name in PASSED_ON},
         }
 
-    def _schema(self, seconds: list[str]) -> pa.Schema:
+    def _schema(self, kept: list[str]) -> pa.Schema:
         return pa.schema(
             [
                 *schema.PREDICTION_KEYS,
                 *self._task.outputs.COLUMNS,
                 *[(name, pa.string()) for name in ("uri", "stage", "error_class", "message")],
-                *[(name, pa.float64()) for name in [*seconds, SECONDS + "model"]],
+                *[
+                    (name, pa.int64() if name == FETCHED else pa.float64())
+                    for name in [*kept, SECONDS + "model"]
+                ],
             ]
         )
 

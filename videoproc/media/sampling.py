@@ -111,6 +111,12 @@ class Sampling:
             return len(self.times_s)
         return self.num_frames if self.pick in ("even", "random", "stride") else None
 
+    def most_frames(self, *, start_s: float, end_s: float) -> int:
+        """How many frames a clip takes at most; a guess for key frames: two a second."""
+        if self.frames_per_clip is not None:
+            return self.frames_per_clip
+        return math.ceil((end_s - start_s) * (self.rate_fps or 2.0)) + 1
+
     def to_dict(self) -> dict[str, object]:
         """The fields that are not at their defaults: what a clip's id is made from."""
         return {

@@ -199,10 +199,11 @@ class _Columns:
     is_shown: list[bool] = field(default_factory=list)
     ticks: list[int] = field(default_factory=list)
     """For how long it is shown; 0 where unsaid."""
+    dts: list[int] = field(default_factory=list)
     places: list[tuple[int, int]] = field(default_factory=list)
 
     def drop_last(self) -> None:
-        for column in (self.pts, self.is_key, self.is_shown, self.ticks, self.places):
+        for column in (self.pts, self.is_key, self.is_shown, self.ticks, self.dts, self.places):
             column.pop()
 
 
@@ -249,6 +250,7 @@ def _walk(source: Source, container: InputContainer, *, limits: Limits, holds: b
         columns.is_key.append(packet.is_keyframe)
         columns.is_shown.append(is_shown)
         columns.ticks.append(packet.duration or 0)
+        columns.dts.append(pts if packet.dts is None else packet.dts)
         columns.places.append((packet.pos or 0, (packet.pos or 0) + size))
     missing = _missing(source, stream, num_packets)
     if num_corrupt == 1 and is_cut:
@@ -271,11 +273,11 @@ def _table(source: Source, columns: _Columns) -> PacketTable | None:
     is_key = np.array(columns.is_key, dtype=bool)
     is_shown = np.array(columns.is_shown, dtype=bool)
     shown_pts, key_pts = np.unique(pts[is_shown]), pts[is_key]
-    # AVI stores no times. FFmpeg guesses them, wrongly where frames are reordered.
-    has_times = (
-        source.container.format.name != "avi"
-        or bool(is_key.all())
-        or not source.stream.codec_context.has_b_frames
+    # AVI stores no times of presentation. FFmpeg makes them up, wrongly where frames are reordered,
+    # and for H.264 also where some are left out: then they do not keep step with those of decoding.
+    has_times = source.container.format.name != "avi" or (
+        (bool(is_key.all()) or not source.stream.codec_context.has_b_frames)
+        and len({pts - dts for pts, dts in zip(columns.pts, columns.dts, strict=True)}) == 1
     )
     if not (
         has_times

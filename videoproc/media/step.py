@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pickle import PickleBuffer
 from typing import Any
 
 import numpy as np
 
 from videoproc.media import isolate
+from videoproc.media.cost import Cost
 from videoproc.media.decode import read_clips
 from videoproc.media.errors import MediaError
 from videoproc.media.limits import Accept, Limits
 from videoproc.media.picture import Size
 from videoproc.media.sampling import Sampling
-from videoproc.types import SECONDS, Clip, Row
+from videoproc.types import FETCHED, SECONDS, Clip, Row
 
 STAGE = "decode"
 TRANSFER = SECONDS + "transfer"
@@ -29,24 +31,21 @@ def decode_clips(
 ) -> Callable[[Row], Iterator[Row]]:
     """A step that decodes a video's clips in this process's child.
 
-    In: `uri` (a local path), `spans` (a list of {clip_index, start_s, end_s}) and any other
-    keys. Out: a row for each span, with the other keys passed on, the span, and frame_indices,
-    pts_s, shape, dtype, frames, decode_s. A video that cannot be read gives one row of the same
-    keys instead, with clip_index -1 and no frames: `stage`, `error_class` and `message` say
+    In: `uri` (a path or a remote address), `spans` (a list of {clip_index, start_s, end_s}) and any
+    other keys. Out: a row for each span, with the other keys passed on, the span, and
+    frame_indices, pts_s, shape, dtype, frames, decode_s, bytes_fetched. A video that cannot be
+    read gives one row of the same keys instead, with clip_index -1 and no frames: `stage`, `error_class` and `message` say
     why; in good rows these are empty. decode_s is the video's share of seconds for this row.
-    A long video is read in several calls, each within `limits`; where a later one fails, the
-    clips before it stand and the failed row comes last.
+    A long video is read in several calls, each within `limits`. Where a call fails, the clips of
+    those before it stand, with `accept.truncated` also those that it had read, and the failed row
+    comes last.
     """
-    clip_bytes = sampling.num_frames * size.height * size.width * 3
-    clips_per_call = max(1, BYTES_PER_CALL // clip_bytes)
 
     def decode(row: Row) -> Iterator[Row]:
         passed_on = {key: value for key, value in row.items() if key != "spans"}
-        spans = list(row["spans"])
-        for first in range(0, len(spans), clips_per_call):
-            part = spans[first : first + clips_per_call]
+        for part in _parts(list(row["spans"]), sampling=sampling, size=size):
             started = time.monotonic()
-            outcome = isolate.shared().outcome(
+            read = isolate.shared().outcome(
                 _read_rows,
                 row["uri"],
                 sampling,
@@ -57,16 +56,47 @@ def decode_clips(
                 limits=limits,
             )
             elapsed_s = time.monotonic() - started
-            if isinstance(outcome, MediaError):
-                yield passed_on | _failed_row(outcome, decode_s=elapsed_s)
+            if isinstance(read, MediaError):  # with nothing else: the child is gone
+                read = _Read(rows=[], error=read, child_s=elapsed_s, bytes_fetched=0)
+            num_rows = max(1, len(read.rows))
+            status = _status(decode_s=elapsed_s / num_rows) | {
+                TRANSFER: max(0.0, elapsed_s - read.child_s) / num_rows
+            }
+            fetched = iter([read.bytes_fetched])  # by the first row: the sum is what counts
+            for span, clip in zip(part, read.rows, strict=False):
+                yield passed_on | span | clip | status | {FETCHED: next(fetched, 0)}
+            if read.error is not None:
+                failed = _failed_row(read.error, decode_s=0.0 if read.rows else elapsed_s)
+                yield passed_on | failed | {FETCHED: next(fetched, 0)}
                 return
-            clips, child_s = outcome
-            transfer = {TRANSFER: max(0.0, elapsed_s - child_s) / len(part)}
-            status = _status(decode_s=elapsed_s / len(part)) | transfer
-            for span, clip in zip(part, clips, strict=True):
-                yield passed_on | span | clip | status
 
     return decode
+
+
+def _parts(spans: list[Row], *, sampling: Sampling, size: Size) -> Iterator[list[Row]]:
+    """The spans that one call reads: as many as their frames may fill `BYTES_PER_CALL`."""
+    part: list[Row] = []
+    num_frames = 0
+    most = max(1, BYTES_PER_CALL // (size.height * size.width * 3))
+    for span in spans:
+        more = sampling.most_frames(start_s=span["start_s"], end_s=span["end_s"])
+        if part and num_frames + more > most:
+            yield part
+            part, num_frames = [], 0
+        part.append(span)
+        num_frames += more
+    if part:
+        yield part
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """What a child hands over: the rows that are whole, and the error that ended them, if any."""
+
+    rows: list[Row]
+    error: MediaError | None
+    child_s: float
+    bytes_fetched: int
 
 
 def _read_rows(
@@ -76,12 +106,33 @@ def _read_rows(
     spans: list[tuple[float, float]],
     limits: Limits,
     accept: Accept | None,
-) -> tuple[list[Row], float]:
-    """Runs in the child: the clips as plain values, which are cheap to send, and its seconds."""
+) -> _Read:
+    """Runs in the child: the clips as plain values, which are cheap to send."""
     started = time.monotonic()
-    clips = read_clips(uri, sampling=sampling, size=size, spans=spans, limits=limits, accept=accept)
-    rows = [_clip_row(clip) for clip in clips]
-    return rows, time.monotonic() - started
+    cost = Cost()
+    clips = read_clips(
+        uri,
+        sampling=sampling,
+        size=size,
+        spans=spans,
+        limits=limits,
+        accept=accept,
+        cost=cost,
+    )
+    rows: list[Row] = []
+    error = None
+    try:
+        rows.extend(_clip_row(clip) for clip in clips)
+    except MediaError as caught:
+        error = caught
+        if not (accept and accept.truncated):
+            rows = []
+    return _Read(
+        rows=rows,
+        error=error,
+        child_s=time.monotonic() - started,
+        bytes_fetched=cost.bytes_fetched,
+    )
 
 
 def _clip_row(clip: Clip) -> Row:

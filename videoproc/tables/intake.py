@@ -27,6 +27,7 @@ class Intake:
     recipe_id: str
     commit_every_s: float = COMMIT_EVERY_S
     num_rows: int = 0
+    bytes_fetched: int = 0
     committed: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -76,6 +77,7 @@ class Intake:
 
     def _note(self, receipt: Mapping[str, Any]) -> None:
         self.num_rows += receipt["num_rows"]
+        self.bytes_fetched += receipt["bytes_fetched"]
         for shard in receipt["shards"]:
             values = {key: shard[key] for key in ("name", "size_bytes", "num_rows")}
             self._shards[shard["table"]].append(Shard(keys=tuple(shard["keys"]), **values))

@@ -16,11 +16,12 @@ from videoproc.tables.clip_reader import ClipReader, Place, locate_clips
 from videoproc.tables.frames import FrameFormat, decode_frames, encode_frames
 from videoproc.tables.table import Table
 from videoproc.tables.write import Shard, write_shard
-from videoproc.types import SECONDS, Row
+from videoproc.types import FETCHED, SECONDS, Row
 
 RECEIPT = pa.schema(
     [
         ("num_rows", pa.int64()),
+        ("bytes_fetched", pa.int64()),
         (
             "shards",
             pa.list_(
@@ -81,6 +82,7 @@ def write_shards(*, outputs: Sequence[Output]) -> Callable[[pa.Table], pa.Table]
         written = {"step": "write", "seconds": time.perf_counter() - started}
         receipt: dict[str, Any] = {
             "num_rows": good.num_rows,
+            "bytes_fetched": pc.sum(batch[FETCHED]).as_py() if FETCHED in batch.column_names else 0,
             "shards": shards,
             "failures": batch.filter(failed)
             .select(["video_id", "uri", "stage", "error_class", "message"])
