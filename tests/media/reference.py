@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
 from av.stream import Disposition
+from av.video.stream import VideoStream
 
 INTERPOLATION = "AREA"
 
@@ -29,7 +32,8 @@ class Reference:
 
     frames: (N, H, W, 3) uint8 RGB, as displayed. ticks: the times that FFmpeg tells for them, in
     `time_base`. is_key: the decoder's word. last_ticks: how long the last one is shown, 0 where
-    unsaid. displayed: height and width of the first one on a screen of square pixels.
+    unsaid. displayed: height and width of the first one on a screen of square pixels. stored:
+    the same in its own samples.
     """
 
     frames: np.ndarray
@@ -38,6 +42,8 @@ class Reference:
     is_key: tuple[bool, ...]
     last_ticks: int
     displayed: tuple[int, int]
+    stored: tuple[int, int]
+    is_upright: bool
     bits: int
     stream_index: int
 
@@ -54,8 +60,13 @@ class Reference:
         return float((shown + last) * self.time_base)
 
 
-def decode_all(path: Path, *, size: tuple[int, int] | None) -> Reference:
-    """The whole file, linearly, on one thread. size: height and width; None: as displayed."""
+def decode_all(
+    path: Path, *, size: tuple[int, int] | None, is_cut: bool = False
+) -> Reference:
+    """The whole file, linearly, on one thread. size: height and width; None: as displayed.
+
+    is_cut: the last packet may not be whole; it is left out where the decoder does not take it.
+    """
     frames: list[np.ndarray] = []
     ticks: list[int] = []
     is_key: list[bool] = []
@@ -71,11 +82,13 @@ def decode_all(path: Path, *, size: tuple[int, int] | None) -> Reference:
         assert stream.time_base is not None
         clock = _Clock(stores_pts=container.format.name != "avi")
         step = round(1 / (stream.average_rate * stream.time_base)) if stream.average_rate else 1
-        for frame in container.decode(stream):
+        for frame in _decode(container, stream, is_cut=is_cut):
             to_screen = screen_matrix(frame)
             if displayed is None:
                 displayed = _displayed(frame, stream.sample_aspect_ratio, to_screen)
                 bits = max(component.bits for component in frame.format.components)
+                stored = _displayed(frame, None, to_screen)
+                is_upright = bool((to_screen == np.eye(2)).all())
             frames.append(_picture(frame, size or displayed, to_screen))
             ticks.append(clock.tell(frame, step=step))
             is_key.append(frame.key_frame)
@@ -87,9 +100,24 @@ def decode_all(path: Path, *, size: tuple[int, int] | None) -> Reference:
             is_key=tuple(is_key),
             last_ticks=frame.duration,
             displayed=displayed,
+            stored=stored,
+            is_upright=is_upright,
             bits=bits,
             stream_index=stream.index,
         )
+
+
+def _decode(
+    container: InputContainer, stream: VideoStream, *, is_cut: bool
+) -> Iterator[av.VideoFrame]:
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            if not is_cut:
+                raise
+            frames = []
+        yield from frames
 
 
 class _Clock:
@@ -183,7 +211,8 @@ def ffmpeg_frames(path: Path, *, stream_index: int, size: tuple[int, int]) -> np
     """
     height, width = size
     stream = _ffprobe(path, stream_index, "stream=chroma_location")["streams"][0]
-    chroma = ":in_h_chr_pos=0" if stream.get("chroma_location") == "left" else ""
+    places = {"left": ":in_h_chr_pos=0", "topleft": ":in_h_chr_pos=0:in_v_chr_pos=0"}
+    chroma = places.get(stream.get("chroma_location", ""), "")
     command = [
         needs("ffmpeg"),
         *("-v", "quiet", "-nostdin", "-threads", "1", "-i"),

@@ -4,24 +4,29 @@ of decoding the whole file plainly. `reference.py` decodes, `ways.py` says what 
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.media.conftest import Zoo
-from tests.media.reference import Reference, ffmpeg_frames, ffprobe_ticks, screen_matrix
-from tests.media.ways import WAYS, Way, allowed_frames, expected_spans
-from tests.media.zoo import ZOO, Case
+from tests.media.exact import (
+    SMALL,
+    assert_exact,
+    assert_ffmpegs_pictures,
+    assert_ffprobes_times,
+    read,
+)
+from tests.media.reference import decode_all
+from tests.media.ways import WAYS
+from tests.media.zoo import TRUNCATED, ZOO, Case
 from videoproc import media
 from videoproc.media import Header, MediaError, Sampling, Size, probe, read_clips
-from videoproc.types import Clip
 
-SMALL = (36, 40)
 READABLE = [case for case in ZOO if case.error is None]
+FLAGGED = [case for case in READABLE if case.flags]
 REFUSED = [case for case in ZOO if case.error is not None]
-SIZE_MAY_BE_OMITTED = hasattr(media, "Accept")
+HAS_ACCEPT = hasattr(media, "Accept")
 
 
 def name_of(value: object) -> str | None:
@@ -36,32 +41,6 @@ def cases_and_ways() -> list[Any]:
         for case in READABLE
         for name, way in WAYS.items()
     ]
-
-
-def read(
-    path: Path, way: Way, reference: Reference, *, size: tuple[int, int] | None = SMALL
-) -> list[Clip]:
-    settings = way.settings(len(reference.frames), reference.duration_s)
-    spans = way.spans(reference.duration_s) if way.spans else None
-    options = {} if size is None else {"size": Size(height=size[0], width=size[1])}
-    return list(read_clips(path, sampling=Sampling(**settings), spans=spans, **options))
-
-
-def assert_exact(clips: list[Clip], way: Way, reference: Reference) -> None:
-    """Frames to the byte, times to the tick, and the frames that the sampling asks for."""
-    spans = expected_spans(way, reference)
-    assert len(clips) == len(spans)
-    times = np.array([float(time) for time in reference.times])
-    for clip, (start_s, end_s) in zip(clips, spans, strict=True):
-        allowed = allowed_frames(way, reference, start_s=start_s, end_s=end_s)
-        assert len(clip.frame_indices) == len(allowed)
-        picked = clip.frame_indices.tolist()
-        wrong = [(i, a) for i, a in zip(picked, allowed, strict=True) if i not in a]
-        assert not wrong, f"{picked} in place of {allowed}"
-        assert clip.pts_s.tolist() == pytest.approx(times[picked].tolist(), abs=1e-6)
-        differ = [i for i, f in zip(picked, clip.frames_thwc, strict=True)
-                  if not np.array_equal(f, reference.frames[i])]  # fmt: skip
-        assert not differ, f"frames {differ} of {picked} are not those of the linear decode"
 
 
 @pytest.mark.parametrize(("case", "way"), cases_and_ways())
@@ -95,7 +74,7 @@ if "flags" in {field.name for field in fields(Header)}:
         assert set(probe(zoo.path(case)).flags) == set(case.flags)
 
 
-if SIZE_MAY_BE_OMITTED:
+if HAS_ACCEPT:
 
     @pytest.mark.parametrize("case", READABLE, ids=name_of)
     def test_frames_are_as_large_as_displayed_where_no_size_is_given(zoo: Zoo, case: Case) -> None:
@@ -103,3 +82,58 @@ if SIZE_MAY_BE_OMITTED:
         assert_exact(
             read(zoo.path(case), WAYS["sparse"], reference, size=None), WAYS["sparse"], reference
         )
+
+    @pytest.mark.parametrize("case", FLAGGED, ids=name_of)
+    def test_what_is_flagged_can_be_refused(zoo: Zoo, case: Case) -> None:
+        accept = media.Accept(hdr="hdr" not in case.flags, interlaced=False)
+        with pytest.raises(MediaError) as caught:
+            list(read_clips(zoo.path(case), sampling=Sampling(), accept=accept))
+        assert caught.value.error_class == "Refused"
+
+    @pytest.mark.parametrize("case", TRUNCATED, ids=name_of)
+    def test_what_ends_too_early_is_refused(zoo: Zoo, case: Case) -> None:
+        with pytest.raises(MediaError) as caught:
+            list(read_clips(zoo.path(case), sampling=Sampling()))
+        assert caught.value.error_class == "Truncated"
+
+    @pytest.mark.parametrize("case", TRUNCATED, ids=name_of)
+    def test_of_what_ends_too_early_the_rest_can_be_had(zoo: Zoo, case: Case) -> None:
+        reference = decode_all(zoo.path(case), size=SMALL, is_cut=True)
+        assert "truncated" in probe(zoo.path(case)).flags
+        (clip,) = read_clips(
+            zoo.path(case),
+            sampling=Sampling(num_frames=len(reference.frames)),
+            size=Size(height=SMALL[0], width=SMALL[1]),
+            accept=media.Accept(truncated=True),
+        )
+        np.testing.assert_array_equal(clip.frames_thwc, reference.frames)
+
+
+# The reference itself is judged by FFmpeg's own programs.
+
+TIMES_DIFFER = {
+    "mpeg1.avi": "ffprobe 5.1 places the first frame a frame too early",
+    "unordered.mp4": "the file has the times of two frames twice: those after it are later by one",
+}
+PICTURES_DIFFER = {
+    "size_changes.ts": "ffmpeg scales the second size to the first before it scales to ours",
+    "grey_hevc.mp4": "ffmpeg 5.1 takes limited grey for full where it scales",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case", [case for case in READABLE if case.name not in TIMES_DIFFER], ids=name_of
+)
+def test_the_reference_has_ffprobes_times(zoo: Zoo, case: Case) -> None:
+    assert_ffprobes_times(zoo.path(case), zoo.reference(case, SMALL))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case", [case for case in READABLE if case.name not in PICTURES_DIFFER], ids=name_of
+)
+def test_the_reference_has_ffmpegs_pictures(zoo: Zoo, case: Case) -> None:
+    """Turned ones are compared unscaled: ffmpeg turns first, and colour is halved along the way."""
+    size = SMALL if zoo.reference(case, SMALL).is_upright else zoo.reference(case, SMALL).stored
+    assert_ffmpegs_pictures(zoo.path(case), zoo.reference(case, size))

@@ -8,6 +8,7 @@ patched into the bytes afterwards.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +78,6 @@ X265 = {"preset": "ultrafast"}
 X265_PARAMS = "log-level=none:pools=none:frame-threads=1:b-adapt=0:scenecut=0"
 SVT = {"preset": "12", "crf": "40", "svtav1-params": "lp=1"}
 VPX = {"deadline": "realtime", "cpu-used": "8", "threads": "1"}
-ALT_REF = {"cpu-used": "5", "threads": "1", "auto-alt-ref": "1", "lag-in-frames": "16"}
 
 
 def encode(path: Path, **settings: Any) -> None:
@@ -186,19 +186,21 @@ class Pipe(io.RawIOBase):
 # Packets moved from one file to another
 
 
-def remux(source: Path, path: Path, change: Callable[[int, av.Packet], bool]) -> None:
+def remux(
+    source: Path, path: Path, change: Callable[[int, av.Packet], av.Packet | None]
+) -> None:
     """The packets of `source`, in order, into a new file.
 
-    change: given a packet's number and the packet, may alter it; False leaves it out.
+    change: given a packet's number and the packet, gives the one to write, or None.
     """
     with av.open(str(source)) as old, new_file(path) as new:
         stream = old.streams.video[0]
         copy = new.add_stream_from_template(stream)
         number = 0
         for packet in old.demux(stream):
-            if packet.size and change(number, packet):
-                packet.stream = copy
-                new.mux(packet)
+            if packet.size and (changed := change(number, packet)) is not None:
+                changed.stream = copy
+                new.mux(changed)
             number += 1
 
 
@@ -221,6 +223,57 @@ def change_box(data: bytes, where: str, change: Callable[[bytes], bytes]) -> byt
             return data[:at] + box + data[at + size :]
         at += size
     raise ValueError(f"no box {kind!r}")
+
+
+def packed(path: Path) -> None:
+    """DivX's way to keep B-frames in AVI: a packet holds the picture that is shown later and the
+    one that is shown first, and the next packet is a placeholder."""
+    source = path.with_name("unpacked.avi")
+    encode(source, codec="mpeg4", bframes=1, options={"b_strategy": "0", "sc_threshold": "0"})
+    mark = b"\x00\x00\x01\xb2DivX503b1393p"  # "p" stands for packed
+    placeholder = b"\x00\x00\x01\xb6\x5b\x80\x00"  # a P picture that is not coded
+    with av.open(str(source)) as old:
+        stream = old.streams.video[0]
+        packets = [bytes(packet) for packet in old.demux(stream) if packet.size]
+        kinds = [data[data.index(b"\x00\x00\x01\xb6") + 4] >> 6 for data in packets]
+        with new_file(path) as new:
+            copy = new.add_stream_from_template(stream)
+            times = itertools.count()
+            for i, (data, kind) in enumerate(zip(packets, kinds, strict=True)):
+                if kind == B_PICTURE:
+                    out = placeholder
+                else:
+                    has_b = i + 1 < len(kinds) and kinds[i + 1] == B_PICTURE
+                    out = data + (packets[i + 1] if has_b else b"")
+                at = out.index(b"\x00\x00\x01\xb6")
+                packet = av.Packet(out[:at] + mark + out[at:] if i == 0 else out)
+                packet.stream, packet.time_base = copy, Fraction(1, FPS)
+                packet.pts = packet.dts = next(times)
+                packet.is_keyframe = kind == I_PICTURE
+                new.mux(packet)
+    source.unlink()
+
+
+I_PICTURE, B_PICTURE = 0, 2
+"""MPEG-4's vop_coding_type."""
+
+
+def hidden(path: Path) -> None:
+    """Every eighth packet is only referred to, as VP8's alternative references are."""
+    source = path.with_name("shown.mkv")
+    encode(source, **VP8)
+
+    def hide(number: int, packet: av.Packet) -> av.Packet:
+        if number % 8 != 5:
+            return packet
+        data = bytes(packet)
+        silent = av.Packet(bytes([data[0] & ~0x10]) + data[1:])  # show_frame, RFC 6386 section 9.1
+        silent.pts, silent.dts, silent.time_base = packet.pts, packet.dts, packet.time_base
+        silent.is_keyframe = packet.is_keyframe
+        return silent
+
+    remux(source, path, hide)
+    source.unlink()
 
 
 def put(value: bytes, at: int) -> Callable[[bytes], bytes]:
@@ -274,9 +327,30 @@ def short_stts(path: Path) -> None:
     path.write_bytes(data)
 
 
-def no_sync_table(path: Path) -> None:
-    encode(path)
-    path.write_bytes(path.read_bytes().replace(b"stss", b"free"))
+def every_packet_a_key(path: Path, **settings: Any) -> None:
+    """The container calls every frame a key frame."""
+    source = path.with_name("honest" + path.suffix)
+    encode(source, **settings)
+
+    def lie(_: int, packet: av.Packet) -> av.Packet:
+        packet.is_keyframe = True
+        return packet
+
+    remux(source, path, lie)
+    source.unlink()
+
+
+def one_packet_a_key(path: Path, **settings: Any) -> None:
+    """The container knows of the first key frame only."""
+    source = path.with_name("honest" + path.suffix)
+    encode(source, **settings)
+
+    def lie(number: int, packet: av.Packet) -> av.Packet:
+        packet.is_keyframe = number == 0
+        return packet
+
+    remux(source, path, lie)
+    source.unlink()
 
 
 # Lies of other containers
@@ -323,9 +397,9 @@ def unordered(path: Path) -> None:
     with av.open(str(source)) as container:
         times = [packet.pts for packet in container.demux(video=0) if packet.pts is not None]
 
-    def swap(number: int, packet: av.Packet) -> bool:
+    def swap(number: int, packet: av.Packet) -> av.Packet:
         packet.dts, packet.pts = times[number], times[number ^ 1] + 40
-        return True
+        return packet
 
     remux(source, path, swap)
     source.unlink()
@@ -335,10 +409,10 @@ def twice_the_same_time(path: Path) -> None:
     source = path.with_name("ordered.mkv")
     encode(source)
 
-    def repeat(number: int, packet: av.Packet) -> bool:
+    def repeat(number: int, packet: av.Packet) -> av.Packet:
         if number % 8 == 5:
             packet.pts = packet.dts = packet.pts - 40
-        return True
+        return packet
 
     remux(source, path, repeat)
     source.unlink()
@@ -363,7 +437,7 @@ def cut_at_front(path: Path, *, packets: int | None = None, **settings: Any) -> 
         with av.open(str(source)) as container:
             keys = [i for i, packet in enumerate(container.demux(video=0)) if packet.is_keyframe]
         packets = keys[1]
-    remux(source, path, lambda number, _: number >= packets)
+    remux(source, path, lambda i, packet: packet if i >= packets else None)
     source.unlink()
 
 
@@ -431,6 +505,13 @@ def mkv_with_cover(path: Path) -> None:
     with new_file(path) as container:
         container.add_attachment("cover.jpg", "image/jpeg", cover)
         add_video(container, bframes=2)()
+
+
+def cut_at_end(path: Path, *, share: float = 0.6, **settings: Any) -> None:
+    """A copy that was broken off: the first `share` of the bytes."""
+    encode(path, **settings)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
 
 
 def no_bytes(path: Path) -> None:
@@ -514,20 +595,27 @@ CODECS = (
     case("h264_one_key.mp4", "one key frame only", gop=1000, **B_FRAMES),
     case("h264_one_key.ts", "the same, without an index", gop=1000, **B_FRAMES),
     case("hevc.mp4", "the plain one", **HEVC),
+    case("hevc_radl.mp4", "frames before a key frame that need only it", bframes=3,
+         codec="libx265", options=X265 | {"x265-params": X265_PARAMS + ":open-gop=0:radl=2"}),
     case("hevc_open_gop.mp4", "RASL pictures: not decodable after a seek to their CRA", **OPEN_HEVC),
     case("hevc_open_gop.mkv", "the same", **OPEN_HEVC),
     case("hevc_open_gop.ts", "the same", **OPEN_HEVC),
     case("hevc_open_gop.hevc", "the same without a container", **OPEN_HEVC),
     case("av1.mp4", "frames that are stored once and shown later", **AV1),
+    case("av1_open_gop.mp4", "frames before a key frame refer to the group before",
+         **(AV1 | {"options": SVT | {"svtav1-params": "lp=1:irefresh-type=1"}})),
+    case("av1_open_gop.mkv", "the same",
+         **(AV1 | {"options": SVT | {"svtav1-params": "lp=1:irefresh-type=1"}})),
+    case("av1_grain.mp4", "noise that the decoder adds",
+         **(AV1 | {"options": SVT | {"svtav1-params": "lp=1:film-grain=20"}})),
     case("av1.mkv", "the same", **AV1),
     case("av1.webm", "the same", **AV1),
     case("vp8.webm", "the plain one", **VP8),
-    case("vp8_alt_ref.webm", "packets that show nothing", codec="libvpx", options=ALT_REF),
-    case("vp8_alt_ref.mkv", "the same", codec="libvpx", options=ALT_REF),
+    case("vp8_hidden.webm", "packets that show nothing", hidden),
+    case("vp8_hidden.mkv", "the same", hidden),
     case("vp9.webm", "the plain one", **VP9),
-    case("vp9_alt_ref.webm", "two frames in a packet", codec="libvpx-vp9", options=ALT_REF),
-    case("vp9_alt_ref.mp4", "the same", codec="libvpx-vp9", options=ALT_REF),
-    case("vp9_alt_ref.ivf", "the same, without an index", codec="libvpx-vp9", options=ALT_REF),
+    case("vp9.mp4", "the same", **VP9),
+    case("vp9.ivf", "the same, without an index", **VP9),
     case("mpeg1.mpg", "a program stream: seeking lands anywhere", codec="mpeg1video", bframes=2),
     case("mpeg1.avi", "no times of showing", codec="mpeg1video", bframes=2),
     case("mpeg2.mpg", "a program stream", **MPEG2),
@@ -542,6 +630,7 @@ CODECS = (
     case("mpeg4.mov", "the same", **MPEG4),
     case("mpeg4.mkv", "the same", **MPEG4),
     case("mpeg4.ts", "the same", **MPEG4),
+    case("mpeg4_packed.avi", "two pictures in a packet, none in the next", packed),
     case("mpeg4_no_b.avi", "the plain one", codec="mpeg4"),
     case("mjpeg.avi", "every frame is a key frame", **MJPEG),
     case("mjpeg.mov", "the same", **MJPEG),
@@ -582,6 +671,8 @@ TIMES = (
          pts=range(95443 * 25, 95443 * 25 + 48)),
     case("ntsc.mp4", "a rate that is no decimal number", ticks_per_s=30000, bframes=2,
          pts=[1001 * i for i in range(NUM_FRAMES)]),
+    case("ntsc.mkv", "the same, rounded to milliseconds", ticks_per_s=30000, bframes=2,
+         pts=[1001 * i for i in range(NUM_FRAMES)]),
     case("edit_cuts_group.mp4", "shown from the middle of a group: frames are decoded, not shown",
          edited, edits=[(0.68, 1.0)]),
     case("edit_cuts_open_group.mp4", "the same with B-frames and open groups", edited,
@@ -612,7 +703,14 @@ LIES = (
     case("says_5_frames.avi", "fewer frames than there are", lying_avi, num_frames=5),
     case("no_index.avi", "no index", avi_without_index),
     case("short_stts.mp4", "times for 40 of 48 samples", short_stts),
-    case("no_sync_table.mp4", "every sample claims to be a key frame", no_sync_table),
+    *(
+        case(f"every_packet_a_key_{name}", "every frame claims to be a key frame",
+             every_packet_a_key, **settings)
+        for name, settings in {"h264.mp4": B_FRAMES, "h264.mkv": B_FRAMES, "hevc.mkv": OPEN_HEVC,
+                               "vp9.webm": VP9, "vp8.webm": VP8, "mpeg4.avi": {"codec": "mpeg4"}}.items()
+    ),
+    case("one_packet_a_key.mp4", "key frames that are not marked", one_packet_a_key, **B_FRAMES),
+    case("one_packet_a_key.mkv", "key frames that are not marked", one_packet_a_key, **B_FRAMES),
     case("piped.mkv", "no duration, no index", streamed, format="matroska", bframes=2),
     case("piped.webm", "no duration, no index", streamed, format="webm", **VP9),
     case("fragments.mp4", "no sample table: an index in each fragment",
@@ -762,5 +860,20 @@ NAMES = (
     case("n" * 240 + ".mp4", "a name as long as they get"),
     case(" .mp4", "a name of a space"),
 )
+
+FRONT = {"file_options": {"movflags": "+faststart"}}
+TRUNCATED = (
+    case("cut.mp4", "the index names frames that are not there", cut_at_end, **FRONT, **B_FRAMES),
+    case("cut.mov", "the same", cut_at_end, **FRONT, **B_FRAMES),
+    case("cut.mkv", "the segment is longer than the file", cut_at_end, **B_FRAMES),
+    case("cut.webm", "the segment is longer than the file", cut_at_end, **VP9),
+    case("cut.avi", "the chunk is longer than the file", cut_at_end, share=0.8, **MPEG4),
+    case("cut.ts", "the last packet is not whole", cut_at_end, **B_FRAMES),
+    case("cut.mpg", "no end code", cut_at_end, **MPEG2),
+    case("cut.gif", "no trailer", cut_at_end, codec="gif", pix_fmt="rgb8"),
+    case("cut_fragments.mp4", "a fragment is not whole", cut_at_end,
+         file_options={"movflags": "+frag_keyframe+empty_moov+default_base_moof"}, **B_FRAMES),
+)
+"""Files that end too early: refused, unless they are asked for."""
 
 ZOO: tuple[Case, ...] = (*CODECS, *TIMES, *LIES, *SHAPES, *PIXELS, *STREAMS, *NAMES)
