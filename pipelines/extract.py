@@ -14,7 +14,7 @@ from videoproc import runlog
 from videoproc.augment import Augmentation, make_views
 from videoproc.corpus import manifest
 from videoproc.features import Feature, compute_features, select_features
-from videoproc.media import Limits, Sampling, Size, decode_clips
+from videoproc.media import Accept, Limits, Sampling, Size, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
 from videoproc.report.words import plural
@@ -38,6 +38,7 @@ class ExtractConfig:
         augmentation: how augmented views are drawn; by default there are none.
         frames: how the frames of clips are stored.
         features: the features to compute, by name.
+        accept: material that is taken as it is, or refused.
         limits: what decoding one video may cost before it is given up.
         retry_quarantined: try the videos again that failed to decode before.
         max_failed_share: fail the job when more than this share of the corpus has no clips.
@@ -52,6 +53,7 @@ class ExtractConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     frames: FrameFormat = field(default_factory=FrameFormat)
     features: tuple[str, ...] = ("colour", "motion")
+    accept: Accept = field(default_factory=Accept)
     limits: Limits = field(default_factory=Limits)
     retry_quarantined: bool = False
     max_failed_share: float = 0.2
@@ -291,7 +293,9 @@ def _measure(
 def _decoding(recipe: Recipe, config: ExtractConfig) -> list[Any]:
     from videoproc.runtime.dataflow import Named
 
-    decode = decode_clips(sampling=recipe.sampling, size=recipe.size, limits=config.limits)
+    decode = decode_clips(
+        sampling=recipe.sampling, size=recipe.size, limits=config.limits, accept=config.accept
+    )
     return [
         Named("decode", decode),
         Named("augment", make_views(augmentation=recipe.augmentation)),

@@ -269,6 +269,10 @@ def _say_summary(built: Manifest, elapsed_s: float) -> None:
     if built.val_from_train:
         say("index", f"the corpus gives no val: {built.val_from_train} videos of its train are val")
     labels = Counter(label for video in readable for label in video.labels or ("unlabelled",))
+    flags = Counter(flag for video in readable for flag in video.flags)
+    if flags:
+        said = ", ".join(f"{name} {n}" for name, n in sorted(flags.items()))
+        say("index", f"out of the ordinary: {said} (`accept` of extract takes or refuses them)")
     say("index", "labels: " + ", ".join(f"{name} {n}" for name, n in sorted(labels.items())))
     for kept, dropped in built.duplicates[:SHOWN]:
         say("index", f"duplicate: {dropped} has the bytes of {kept}, kept once")

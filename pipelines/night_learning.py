@@ -58,6 +58,7 @@ def predict_with_best(config: NightlyConfig, diary: Diary) -> None:
             PredictConfig(
                 data=config.data,
                 run=diary.models[best].run_id,
+                accept=config.accept,
                 limits=config.limits,
                 max_failed_share=config.max_failed_share,
                 max_failed=config.max_failed,

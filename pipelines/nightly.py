@@ -22,7 +22,7 @@ from videoproc.corpus.splits import SplitConfig
 from videoproc.corpus.synthetic import SyntheticConfig
 from videoproc.features import select_features
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
-from videoproc.media import DECODE_VERSION, Limits, Sampling, Size
+from videoproc.media import DECODE_VERSION, Accept, Limits, Sampling, Size
 from videoproc.report.night import DONE as OUTCOME_DONE
 from videoproc.report.night import FAILED, NOTHING_NEW
 from videoproc.report.progress import say
@@ -49,6 +49,7 @@ class NightlyConfig:
         augmentation: how augmented views are drawn; by default there are none.
         frames: how the frames of clips are stored.
         features: the features to compute, by name.
+        accept: material that is taken as it is, or refused.
         limits: what decoding one video may cost before it is given up.
         max_failed_share: fail when more than this share of the corpus has no clips.
         max_failed: fail when more videos than this have no clips; by default any number.
@@ -74,6 +75,7 @@ class NightlyConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     frames: FrameFormat = field(default_factory=FrameFormat)
     features: tuple[str, ...] = ("colour", "motion")
+    accept: Accept = field(default_factory=Accept)
     limits: Limits = field(default_factory=Limits)
     max_failed_share: float = 0.2
     max_failed: int | None = None
@@ -117,6 +119,7 @@ class NightlyConfig:
             augmentation=self.augmentation,
             frames=self.frames,
             features=self.features,
+            accept=self.accept,
             limits=self.limits,
             max_failed_share=self.max_failed_share,
             max_failed=self.max_failed,

@@ -20,7 +20,7 @@ from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.predict import Predictor, prediction_id
-from videoproc.media import Limits, decode_clips
+from videoproc.media import Accept, Limits, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
 from videoproc.report.words import plural
@@ -40,6 +40,7 @@ class PredictConfig:
         data: the dataset folder; the model's training need not have seen it.
         run: the id of the training run whose best model is applied, or its beginning.
         batch_size: clips that the model takes at once.
+        accept: material that is taken as it is, or refused.
         limits: what decoding one video may cost before it is given up.
         max_failed_share: fail the job when more than this share of the videos cannot be decoded.
         max_failed: fail the job when more videos than this cannot; by default any number.
@@ -49,6 +50,7 @@ class PredictConfig:
     data: str
     run: str
     batch_size: int = 32
+    accept: Accept = field(default_factory=Accept)
     limits: Limits = field(default_factory=Limits)
     max_failed_share: float = 0.2
     max_failed: int | None = None
@@ -201,7 +203,12 @@ def _apply(
     decode = [
         dataflow.Named(
             "decode",
-            decode_clips(sampling=recipe.sampling, size=recipe.size, limits=config.limits),
+            decode_clips(
+                sampling=recipe.sampling,
+                size=recipe.size,
+                limits=config.limits,
+                accept=config.accept,
+            ),
         ),
         dataflow.Named("augment", make_views(augmentation=recipe.augmentation)),
         dataflow.Named("encode", step.as_stored(frame_format=recipe.frames)),

@@ -131,6 +131,12 @@ def prepare(config: TrainConfig) -> Prepared:
     settings = asdict(model_config(config.model, config.model_settings))
     videos = manifest.from_table(dataset.require_manifest())
     recipe = dataset.recipe
+    num_frames = recipe.sampling.frames_per_clip
+    if num_frames is None:
+        raise UserError(
+            f"the clips of {dataset.folder} differ in length (sampling.pick is "
+            f"{recipe.sampling.pick!r}): models need one length, extract with even, random or stride"
+        )
     train_samples = _split(dataset, recipe, videos, "train", task)
     val_samples = _split(dataset, recipe, videos, "val", task)
     spec = task.targets.make_spec([sample.row for sample in train_samples])
@@ -140,7 +146,7 @@ def prepare(config: TrainConfig) -> Prepared:
         model=config.model,
         model_settings=settings,
         num_outputs=task.targets.num_outputs(spec),
-        frame_shape=(recipe.sampling.num_frames, recipe.size.height, recipe.size.width, 3),
+        frame_shape=(num_frames, recipe.size.height, recipe.size.width, 3),
         recipe=recipe.to_json(),
     )
     card.build()  # a network that cannot be is found here, before Ray starts

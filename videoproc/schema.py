@@ -28,6 +28,7 @@ MANIFEST = pa.schema(
         ("fps", pa.float64()),
         ("num_frames", pa.int64()),
         ("duration_s", pa.float64()),
+        ("flags", pa.list_(pa.string())),  # hdr, interlaced, truncated
         ("labels", pa.list_(pa.string())),
         ("group", pa.string()),
         ("split", pa.string()),
@@ -48,6 +49,7 @@ FILES = pa.schema(
         ("fps", pa.float64()),
         ("num_frames", pa.int64()),
         ("duration_s", pa.float64()),
+        ("flags", pa.list_(pa.string())),
         ("error", pa.string()),
     ]
 )

@@ -28,7 +28,8 @@ class Video:
 
     A file that cannot be read has an `error` and no header fields. `width` and `height` are as
     displayed (after rotation), `fps` is the average rate, `num_frames` counts the frames that
-    the packet index promises. `labels` are sorted; most corpora give one.
+    the packet index promises. `flags` name what is out of the ordinary: hdr, interlaced, truncated.
+    `labels` are sorted; most corpora give one.
     """
 
     video_id: str
@@ -41,6 +42,7 @@ class Video:
     fps: float | None = None
     num_frames: int | None = None
     duration_s: float | None = None
+    flags: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     group: str | None = None
     split: str | None = None
@@ -66,7 +68,8 @@ class Clip:
 
     frames_thwc: uint8, RGB, as displayed. pts_s: (T,) presentation times in seconds.
     frame_indices: (T,) positions among the video's frames in presentation order, from 0.
-    The span [start_s, end_s) is what the clip stands for.
+    The span [start_s, end_s) is what the clip stands for. sampling: the number of the sampling
+    that made it, where several did.
     """
 
     frames_thwc: np.ndarray
@@ -74,6 +77,7 @@ class Clip:
     frame_indices: np.ndarray
     start_s: float
     end_s: float
+    sampling: int = 0
 
     def __post_init__(self) -> None:
         if self.frames_thwc.dtype != np.uint8 or self.frames_thwc.ndim != 4:

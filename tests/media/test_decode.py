@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from videoproc.media import MediaError, Sampling, Size, read_clips, write_video
+from videoproc.media import (
+    Accept,
+    Limits,
+    MediaError,
+    Sampling,
+    Size,
+    probe,
+    read_clips,
+    write_video,
+)
 from videoproc.media import decode as decode_module
+from videoproc.media import source as source_module
+from videoproc.media.source import read_packets
 
 SIZE = Size(height=36, width=40)
 SPARSE = Sampling(num_frames=6)
@@ -106,43 +118,166 @@ def test_a_rotated_picture_stands_upright(tmp_path):
     assert red[:10].max() < 50
 
 
-def test_a_sparse_read_decodes_only_the_groups_that_it_needs(tmp_path, moving_picture, monkeypatch):
+def test_a_sparse_read_decodes_only_what_it_needs(tmp_path, moving_picture, monkeypatch):
     path = tmp_path / "v.mp4"
     write_video(path, moving_picture(200), fps=25, gop_frames=10)
-    taken = []
-    take = decode_module._Reader._take
-
-    def counting(reader, wanted_pts):
-        frames = reader._frames
-        reader._frames = (taken.append(item) or item for item in frames)
-        return take(reader, wanted_pts)
-
-    monkeypatch.setattr(decode_module._Reader, "_take", counting)
-    list(read_clips(path, sampling=Sampling(num_frames=2), size=SIZE))
-    assert len(taken) <= 20
+    decoded = decoded_packets(monkeypatch)
+    list(read_clips(path, sampling=Sampling(num_frames=2), size=SIZE))  # frames 50 and 150
+    assert len(decoded) == 2
 
 
-def test_frames_that_never_appear_are_an_error_with_counts(tmp_path, moving_picture, monkeypatch):
+def test_frames_that_nothing_refers_to_are_not_decoded(tmp_path, moving_picture, monkeypatch):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(60), fps=25, gop_frames=60, bframes=2)
+    delivered = decoded_packets(monkeypatch, count_frames=True)
+    list(read_clips(path, sampling=Sampling(pick="times", times_s=(2.0,)), size=SIZE))
+    assert sum(delivered) < 45  # of 51, and 22 of all 60 are referred to by none
+
+
+def decoded_packets(monkeypatch: pytest.MonkeyPatch, *, count_frames: bool = False) -> list[int]:
+    """Filled as packets go into the decoder: sizes, or how many frames came out."""
+    seen: list[int] = []
+    decode_visit = decode_module._decode_visit
+
+    def watching(context, packets, visit, *, skips):
+        def watched():
+            for packet in packets:
+                seen.append(packet.size)
+                yield packet
+
+        if not count_frames:
+            yield from decode_visit(context, watched(), visit, skips=skips)
+            return
+        for frame in decode_visit(context, packets, visit, skips=skips):
+            seen.append(1)
+            yield frame
+
+    monkeypatch.setattr(decode_module, "_decode_visit", watching)
+    return seen
+
+
+def test_several_samplings_share_one_pass(tmp_path, moving_picture, monkeypatch):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(60), fps=20, gop_frames=12, bframes=2)
+    samplings = [Sampling(num_frames=60), Sampling(num_frames=5, clip_s=1.0)]
+    decoded = decoded_packets(monkeypatch)
+    clips = list(read_clips(path, sampling=samplings, size=SIZE))
+    assert len(decoded) == 60
+    assert [(clip.sampling, clip.start_s) for clip in clips] == [(0, 0), (1, 0), (1, 1), (1, 2)]
+    for number, sampling in enumerate(samplings):
+        alone = list(read_clips(path, sampling=sampling, size=SIZE))
+        together = [clip for clip in clips if clip.sampling == number]
+        for one, other in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one.frames_thwc, other.frames_thwc)
+
+
+def test_a_file_that_is_not_held_in_memory_is_read_by_seeking(
+    tmp_path, moving_picture, monkeypatch
+):
+    monkeypatch.setattr(source_module, "HELD_BYTES", 1000)
+    for name in ("v.mp4", "v.mkv", "v.ts", "v.mpg"):
+        codec = {"codec": "mpeg2video", "crf": None} if name == "v.mpg" else {}
+        write_video(tmp_path / name, moving_picture(60), fps=25, gop_frames=6, bframes=2, **codec)
+        assert_exact(tmp_path / name, SPARSE)
+
+
+def test_packets_that_decode_to_nothing_are_an_error_with_counts(
+    tmp_path, moving_picture, monkeypatch
+):
     path = tmp_path / "v.mp4"
     write_video(path, moving_picture(30), fps=25)
-    index = decode_module.read_index(path)
-    index.frame_pts[-1] += 1  # a packet that decodes to nothing
-    monkeypatch.setattr(decode_module, "read_index", lambda _: index)
-    with pytest.raises(MediaError, match="1 of 30 frames wanted never appeared"):
+
+    def promising_one_more(source, *, limits):
+        packets = read_packets(source, limits=limits)
+        packets.table.pts[-1] += 1
+        return packets
+
+    monkeypatch.setattr(decode_module, "read_packets", promising_one_more)
+    with pytest.raises(MediaError, match="1 of 1 frames wanted never appeared"):
         list(read_clips(path, sampling=Sampling(num_frames=30), size=SIZE))
 
 
 def test_a_seek_that_lands_wrong_is_noticed(tmp_path, moving_picture, monkeypatch):
     path = tmp_path / "v.mp4"
     write_video(path, moving_picture(60), fps=25, gop_frames=12)
-    seek = decode_module._Reader._seek
+    monkeypatch.setattr(source_module, "HELD_BYTES", 1000)
+    seek = decode_module._seek
 
-    def seek_too_far(reader, seek_pts):
-        seek(reader, seek_pts)
-        reader._container.seek(int(reader._index.keyframe_pts[-1]), stream=reader._stream)
+    def seek_too_far(source, table, visit):
+        last_key = int(np.flatnonzero(table.is_key)[-1])
+        yield from seek(source, table, replace(visit, start=last_key))
 
-    monkeypatch.setattr(decode_module._Reader, "_seek", seek_too_far)
+    monkeypatch.setattr(decode_module, "_seek", seek_too_far)
     assert_exact(path, SPARSE)
+
+
+def test_a_frame_that_only_claims_to_be_a_key_frame_is_noticed(
+    tmp_path, moving_picture, monkeypatch
+):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(60), fps=25, gop_frames=60)
+
+    def all_keys(source, *, limits):
+        packets = read_packets(source, limits=limits)
+        packets.table.is_key[:] = True
+        return packets
+
+    monkeypatch.setattr(decode_module, "read_packets", all_keys)
+    assert_exact(path, SPARSE)
+
+
+def test_frames_keep_their_displayed_size_without_a_size(tmp_path, moving_picture):
+    write_video(tmp_path / "v.mp4", moving_picture(5), fps=25, rotation_deg=90)
+    (clip,) = read_clips(tmp_path / "v.mp4", sampling=Sampling(num_frames=2))
+    assert clip.frames_thwc.shape == (2, 64, 48, 3)
+
+
+def test_a_truncated_file_is_refused_or_gives_the_clips_that_are_whole(tmp_path, moving_picture):
+    write_video(tmp_path / "whole.mp4", moving_picture(100), fps=25, gop_frames=5)
+    data = (tmp_path / "whole.mp4").read_bytes()
+    path = tmp_path / "half.mp4"
+    path.write_bytes(data[: len(data) * 2 // 3])
+    sampling = Sampling(num_frames=4, clip_s=0.5)
+    with pytest.raises(MediaError, match="the file's index names 100 frames"):
+        list(read_clips(path, sampling=sampling, size=SIZE))
+    clips = read_clips(path, sampling=sampling, size=SIZE, accept=Accept(truncated=True))
+    whole = list(read_clips(tmp_path / "whole.mp4", sampling=sampling, size=SIZE))
+    seen = 0
+    for clip, reference in zip(clips, whole, strict=False):
+        if clip.end_s != reference.end_s:
+            break
+        np.testing.assert_array_equal(clip.frames_thwc, reference.frames_thwc)
+        seen += 1
+    assert 3 < seen < 8
+
+
+def test_material_is_refused_by_name_where_it_is_not_accepted(tmp_path, moving_picture):
+    path = tmp_path / "v.mp4"
+    write_video(
+        path, moving_picture(5), fps=25, options={"x264-params": "transfer=smpte2084:tff=1"}
+    )
+    assert probe(path).flags == ("hdr", "interlaced")
+    for name in ("hdr", "interlaced"):
+        with pytest.raises(MediaError, match=f"the video is {name}, and accept.{name} is false"):
+            list(read_clips(path, sampling=SPARSE, size=SIZE, accept=Accept(**{name: False})))
+    assert list(read_clips(path, sampling=SPARSE, size=SIZE))
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (Limits(max_pixels=3000), "a frame has 3072 pixels, limits.max_pixels is 3000"),
+        (Limits(max_frames=29), "more frames than limits.max_frames, 29"),
+    ],
+)
+def test_what_is_too_large_is_refused_before_it_is_decoded(
+    tmp_path, moving_picture, limits, message
+):
+    write_video(tmp_path / "v.mp4", moving_picture(30), fps=25)
+    with pytest.raises(MediaError, match=message):
+        list(read_clips(tmp_path / "v.mp4", sampling=SPARSE, size=SIZE, limits=limits))
+    with pytest.raises(MediaError, match=message):
+        probe(tmp_path / "v.mp4", limits=limits)
 
 
 def test_damage_within_the_wanted_frames_is_an_error_in_ffmpegs_words(tmp_path, moving_picture):

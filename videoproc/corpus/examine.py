@@ -9,7 +9,7 @@ from videoproc import storage
 from videoproc.media import Header, MediaError, probe
 from videoproc.types import UserError
 
-EXAMINE_VERSION = 1  # raise it when the same bytes come to another header
+EXAMINE_VERSION = 2  # raise it when the same bytes come to another header
 
 
 @dataclass(frozen=True, kw_only=True)

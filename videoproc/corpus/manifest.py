@@ -316,5 +316,7 @@ def from_table(table: pa.Table) -> list[Video]:
 def _of_row(row: Row) -> Video:
     # Many videos share these: one string each instead of a million.
     shared = {name: row[name] and sys.intern(row[name]) for name in ("codec", "group", "split")}
-    labels = tuple(sys.intern(label) for label in row["labels"] or ())
-    return Video(**row | shared | {"labels": labels})
+    lists = {
+        name: tuple(sys.intern(value) for value in row[name] or ()) for name in ("labels", "flags")
+    }
+    return Video(**row | shared | lists)

@@ -123,7 +123,7 @@ def from_table(table: pa.Table) -> dict[str, Seen]:
                 error=row["error"],
                 header=None
                 if row["codec"] is None
-                else Header(**{name: row[name] for name in HEADER_FIELDS}),
+                else Header(**{name: row[name] for name in HEADER_FIELDS} | {"flags": tuple(row["flags"])}),
             ),
         )
         for row in table.to_pylist()

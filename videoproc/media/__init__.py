@@ -3,13 +3,15 @@
 from videoproc.media.decode import DECODE_VERSION, read_clips
 from videoproc.media.encode import write_video
 from videoproc.media.errors import MediaError
-from videoproc.media.isolate import Limits
-from videoproc.media.plan import Sampling, Size
+from videoproc.media.limits import Accept, Limits
+from videoproc.media.picture import Size
 from videoproc.media.probe import Header, probe
+from videoproc.media.sampling import Sampling
 from videoproc.media.step import decode_clips
 
 __all__ = [
     "DECODE_VERSION",
+    "Accept",
     "Header",
     "Limits",
     "MediaError",

@@ -1,213 +1,272 @@
-"""Frames of a video: exactly those of a linear decode, reached by seeking.
+"""Frames of a video: exactly those of a linear decode, for a fraction of its work.
 
 Exact means: the same bytes as decoding the file from its first packet to its last and applying
-the same reformat and rotation. Every seek is checked where it lands; whatever looks wrong is
-settled by decoding from the start.
+the same reformat, rotation and mirroring. Three things save work: groups of pictures without a
+wanted frame are not visited, frames that nothing refers to are skipped, and a visit ends with the
+last packet that is wanted: what the decoder still holds back is drained. Whatever comes out other
+than the packets promise is settled by decoding from the start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.frame import PictureType
 
 from videoproc.media.errors import MediaError
-from videoproc.media.plan import (
-    Sampling,
-    Size,
-    Visit,
-    clip_spans,
-    plan_visits,
-    sample_indices,
-    span_frames,
-)
-from videoproc.media.probe import PacketIndex, open_video, read_index
+from videoproc.media.limits import Accept, Limits
+from videoproc.media.picture import Scaler, Size
+from videoproc.media.plan import PacketTable, Visit, plan_visits
+from videoproc.media.probe import read_timeline, refuse
+from videoproc.media.sampling import Sampling, Timeline, wanted_frames, widen
+from videoproc.media.source import Packets, Source, open_source, read_packets
+from videoproc.storage import RemotePath
 from videoproc.types import Clip
 
-DECODE_VERSION = 1
+DECODE_VERSION = 2
 """Raise it when the same file and sampling give other bytes: clip ids contain it."""
+
+SKIPS_UNREFERENCED = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "vp8"})
+"""Codecs whose decoders leave out frames that nothing refers to when told to."""
 
 
 def read_clips(
-    path: str | Path,
+    uri: str | Path | RemotePath,
     *,
-    sampling: Sampling,
-    size: Size,
+    sampling: Sampling | Sequence[Sampling],
+    size: Size | None = None,
     spans: Sequence[tuple[float, float]] | None = None,
+    accept: Accept | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Clip]:
-    """The clips of the video at `path`, one for each span, in the order of the spans.
+    """The clips of the video at `uri`: a path, or an s3://, gs:// or http(s):// address.
 
-    spans: (start_s, end_s) in seconds from the first frame; None cuts the video as `sampling`
-    says. One clip is held at a time. Raises MediaError.
+    sampling: how the video is cut into clips and which frames they take; of several, all clips are
+    read in one pass, and `Clip.sampling` says by its number which one made it. size: what frames
+    are scaled to; None keeps the size that is displayed. spans: (start_s, end_s) in seconds from
+    the first frame, in place of the cuts of `sampling`. accept: what material is taken.
+
+    Clips come in the order of the spans, those of one span in the order of the samplings; without
+    spans, in the order of their starts. A frame is decoded once, however many clips share it, and
+    is held until the last of them is out. Raises MediaError.
+
+    >>> path = getfixture("example_video")  # 2 s, 25 frames a second, 64 x 48 pixels
+    >>> clips = list(read_clips(path, sampling=Sampling(num_frames=4, clip_s=1.0)))
+    >>> [clip.frames_thwc.shape for clip in clips]
+    [(4, 48, 64, 3), (4, 48, 64, 3)]
+    >>> clips[0].pts_s.tolist(), clips[1].frame_indices.tolist()
+    ([0.12, 0.36, 0.6, 0.84], [28, 34, 40, 46])
     """
-    index = read_index(path)
+    samplings = [sampling] if isinstance(sampling, Sampling) else list(sampling)
+    limits, accept = limits or Limits(), accept or Accept()
+    refuse(uri, accept=accept, limits=limits)
+    with open_source(uri, limits=limits) as source:
+        packets = read_packets(source, limits=limits)
+        if packets.missing and not accept.truncated:
+            raise MediaError("Truncated", packets.missing)
+        timeline = read_timeline(uri, packets, limits=limits)
+        requests = list(_requests(timeline, samplings=samplings, spans=spans))
+        reader = _Reader(uri, source=source, packets=packets, timeline=timeline, limits=limits)
+        scale = Scaler(size, sample_aspect=source.sample_aspect)
+        yield from _assemble(reader, scale, requests, timeline)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """A clip that is wanted, and the numbers of its frames."""
+
+    start_s: float
+    end_s: float
+    sampling: int
+    frames: np.ndarray
+
+
+def _requests(
+    timeline: Timeline,
+    *,
+    samplings: Sequence[Sampling],
+    spans: Sequence[tuple[float, float]] | None,
+) -> Iterator[_Request]:
+    cuts: Iterable[tuple[tuple[float, float], int]]
     if spans is None:
-        spans = clip_spans(duration_s=index.header.duration_s, clip_s=sampling.clip_s)
-    with ExitStack() as opened:
-        reader = _Reader(path, index=index, size=size, opened=opened)
-        for start_s, end_s in spans:
-            yield _read_clip(reader, index, sampling=sampling, start_s=start_s, end_s=end_s)
+        own = [
+            (span, number)
+            for number, sampling in enumerate(samplings)
+            for span in sampling.clip_spans(duration_s=timeline.duration_s)
+        ]
+        cuts = sorted(own, key=lambda cut: cut[0][0])
+    else:
+        cuts = [
+            (widen(span, sampling=sampling, duration_s=timeline.duration_s), number)
+            for span in spans
+            for number, sampling in enumerate(samplings)
+        ]
+    for (start_s, end_s), number in cuts:
+        frames = wanted_frames(timeline, sampling=samplings[number], start_s=start_s, end_s=end_s)
+        yield _Request(start_s=start_s, end_s=end_s, sampling=number, frames=frames)
 
 
-def _read_clip(
-    reader: _Reader, index: PacketIndex, *, sampling: Sampling, start_s: float, end_s: float
-) -> Clip:
-    if start_s >= index.header.duration_s:
-        raise MediaError(
-            "MissingFrames",
-            f"a clip from {start_s} s is wanted, the video lasts {index.header.duration_s} s",
+def _assemble(
+    reader: _Reader, scale: Scaler, requests: Sequence[_Request], timeline: Timeline
+) -> Iterator[Clip]:
+    """Clips in the order of the requests; each frame is kept while a clip still needs it."""
+    uses = Counter(frame for request in requests for frame in set(request.frames.tolist()))
+    kept: dict[int, np.ndarray] = {}
+    frames = reader.read(np.array(sorted(uses), dtype=np.int64))
+    for request in requests:
+        numbers = request.frames.tolist()
+        lacking = set(numbers) - kept.keys()
+        while lacking:
+            number, picture = next(frames)
+            kept[number] = scale(picture)
+            lacking.discard(number)
+        yield Clip(
+            frames_thwc=np.stack([kept[number] for number in numbers]),
+            pts_s=timeline.seconds(timeline.pts[request.frames]),
+            frame_indices=request.frames,
+            start_s=request.start_s,
+            end_s=request.end_s,
+            sampling=request.sampling,
         )
-    first, stop = span_frames(
-        frame_pts=index.frame_pts, time_base=index.time_base, start_s=start_s, end_s=end_s
-    )
-    indices = first + sample_indices(num_frames_available=stop - first, sampling=sampling)
-    pts = index.frame_pts[indices]
-    frames = reader.read(np.unique(pts))
-    ticks = pts - index.frame_pts[0]
-    return Clip(
-        frames_thwc=np.stack([frames[int(tick)] for tick in pts]),
-        pts_s=ticks * index.time_base.numerator / index.time_base.denominator,
-        frame_indices=indices,
-        start_s=start_s,
-        end_s=end_s,
-    )
+        for number in set(numbers):
+            uses[number] -= 1
+            if not uses[number]:
+                del kept[number]
 
 
 class _LostTrackError(Exception):
-    """A seek did not lead to the wanted frames: only decoding from the start will tell."""
+    """The frames are not those that the packets promise: only decoding from the start will tell."""
 
 
 class _Reader:
-    """One open file, and where its decoder stands. Frames are known by their ticks."""
+    """Delivers the frames that are wanted, each once."""
 
     def __init__(
-        self, path: str | Path, *, index: PacketIndex, size: Size, opened: ExitStack
+        self,
+        uri: str | Path | RemotePath,
+        *,
+        source: Source,
+        packets: Packets,
+        timeline: Timeline,
+        limits: Limits,
     ) -> None:
-        self._path = path
-        self._index = index
-        self._opened = opened
-        self._scale = _Scaler(size)
-        self._is_linear = not index.is_reliable
-        self._container: InputContainer | None = None
-        self._forget_position()
+        self._uri = uri
+        self._source = source
+        self._packets = packets
+        self._timeline = timeline
+        self._limits = limits
 
-    def read(self, wanted_pts: np.ndarray) -> dict[int, np.ndarray]:
-        """The small RGB frame (H, W, 3) for each of the times wanted, which ascend."""
-        if not self._is_linear:
+    def read(self, wanted: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The wanted frames (numbers, ascending), about in order. Raises MediaError."""
+        missing = set(wanted.tolist())
+        if self._packets.table is not None:
             try:
-                return self._read_groups(wanted_pts)
+                for number, frame in _visit_all(
+                    self._source, self._packets.held, self._packets.table, wanted
+                ):
+                    if number in missing:
+                        missing.remove(number)
+                        yield number, frame
             except (_LostTrackError, av.FFmpegError):
-                # A real error of the file comes up again on the way from the start.
-                self._is_linear = True
-                self._forget_position()
-        return self._read_from_start(wanted_pts)
+                pass  # a real error of the file comes up again on the way from the start
+        if missing:
+            yield from self._read_from_start(missing)
 
-    def _forget_position(self) -> None:
-        self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
-        self._position: int | None = None  # the frame that the decoder delivered last
-        self._newest_key: int | None = None  # the last key frame that it was fed
-
-    def _read_groups(self, wanted_pts: np.ndarray) -> dict[int, np.ndarray]:
-        found: dict[int, np.ndarray] = {}
-        for visit in plan_visits(wanted_pts=wanted_pts, keyframe_pts=self._index.keyframe_pts):
-            if not self._is_on_the_way(visit):
-                self._seek(visit.seek_pts)
-            found |= self._take(visit.wanted_pts)
-        if len(found) < len(wanted_pts):
-            raise _LostTrackError
-        return found
-
-    def _is_on_the_way(self, visit: Visit) -> bool:
-        """Whether decoding on reaches the visit's frames and skips no group that it could."""
-        if self._position is None or self._newest_key is None:
-            return False
-        return self._position < visit.wanted_pts[0] and self._newest_key >= visit.seek_pts
-
-    def _read_from_start(self, wanted_pts: np.ndarray) -> dict[int, np.ndarray]:
-        if self._position is None or self._position >= wanted_pts[0]:
-            self._reopen()
-            self._frames = self._deliver_in_order()
-        found = self._take(tuple(int(pts) for pts in wanted_pts))
-        if len(found) < len(wanted_pts):
-            raise MediaError(
-                "MissingFrames",
-                f"{len(wanted_pts) - len(found)} of {len(wanted_pts)} frames wanted never "
-                f"appeared; the packets promise {self._index.header.num_frames} in all",
-            )
-        return found
-
-    def _reopen(self) -> None:
-        self._opened.close()
-        self._container, self._stream = self._opened.enter_context(open_video(self._path))
-        self._forget_position()
-
-    def _seek(self, seek_pts: int) -> None:
-        if self._container is None:
-            self._reopen()
-        assert self._container is not None
-        self._container.seek(seek_pts, stream=self._stream)
-        self._forget_position()
-        self._frames = self._deliver_after_seek(seek_pts)
-
-    def _packets(self) -> Iterator[av.Packet]:
-        assert self._container is not None
-        yield from self._container.demux(self._stream)
-
-    def _deliver_after_seek(self, seek_pts: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        for packet in self._packets():
-            if self._newest_key is None:
-                self._check_landing(packet, seek_pts)
-            if packet.is_keyframe and packet.pts is not None:
-                self._newest_key = packet.pts
-            for frame in packet.decode():
-                if frame.pts is None:
-                    raise _LostTrackError
-                yield frame.pts, frame
-
-    def _check_landing(self, packet: av.Packet, seek_pts: int) -> None:
-        """MPEG program streams, for one, land between key frames, or on none."""
-        if packet.pts is None or packet.pts > seek_pts or not packet.is_keyframe:
-            raise _LostTrackError
-        if packet.pts not in self._index.keyframe_pts:
-            raise _LostTrackError
-
-    def _deliver_in_order(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        frames = (frame for packet in self._packets() for frame in packet.decode())
-        if self._index.is_reliable:
-            yield from ((frame.pts, frame) for frame in frames if frame.pts is not None)
-        else:  # the times of the index may be made up: only the order of its frames is sure
-            yield from zip(self._index.frame_pts.tolist(), frames, strict=False)
-
-    def _take(self, wanted_pts: tuple[int, ...]) -> dict[int, np.ndarray]:
-        """Those of the wanted frames that appear before the decoder is past the last."""
-        wanted, found = set(wanted_pts), {}
-        for pts, frame in self._frames:
-            self._position = pts
-            if pts in wanted:
-                found[pts] = self._scale(frame)
-            if pts >= wanted_pts[-1]:
-                break
-        return found
-
-
-class _Scaler:
-    """A decoded frame to a small RGB one, as displayed: (height, width, 3) uint8."""
-
-    def __init__(self, size: Size) -> None:
-        self._size = size
-        self._reformatter = VideoReformatter()  # keeps its tables from frame to frame
-
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise, as np.rot90 turns
-        height, width = self._size.height, self._size.width
-        if quarter_turns % 2:
-            height, width = width, height
-        small = self._reformatter.reformat(
-            frame, width, height, format="rgb24", interpolation=Interpolation.AREA, threads=1
+    def _read_from_start(self, missing: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        num_wanted = len(missing)
+        numbers: dict[int | None, int] = {
+            int(pts): number for number, pts in enumerate(self._timeline.pts)
+        }
+        with open_source(self._uri, limits=self._limits) as source:
+            for i, frame in enumerate(source.container.decode(source.stream)):
+                # Where the times are made up only the order of the frames is sure.
+                number = i if self._packets.table is None else numbers.get(frame.pts, -1)
+                if number in missing:
+                    missing.remove(number)
+                    yield number, frame
+                if not missing:
+                    return
+        raise MediaError(
+            "MissingFrames",
+            f"{len(missing)} of {num_wanted} frames wanted never appeared; "
+            f"the packets promise {len(numbers)} in all",
         )
-        return np.rot90(small.to_ndarray(), quarter_turns)
+
+
+def _visit_all(
+    source: Source, held: list[av.Packet] | None, table: PacketTable, wanted: np.ndarray
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    packet_of_frame = table.packet_of_frame
+    numbers = {int(table.pts[packet_of_frame[number]]): int(number) for number in wanted}
+    context = source.stream.codec_context
+    context.open(strict=False)  # first: some decoders fix what they skip when they are opened
+    skips = _skips_unreferenced(source)
+    for visit in plan_visits(table, frames=wanted):
+        packets = (
+            held[visit.start : visit.stop] if held is not None else _seek(source, table, visit)
+        )
+        due = {int(table.pts[packet]) for packet in visit.wanted}
+        key_pts = int(table.pts[visit.start])
+        for frame in _decode_visit(context, packets, visit, skips=skips):
+            if frame.pts == key_pts:
+                _check_key(frame)
+            if frame.pts in due:
+                due.remove(frame.pts)
+                yield numbers[frame.pts], frame
+        if due:
+            raise _LostTrackError
+        context.flush_buffers()
+
+
+def _decode_visit(
+    context: av.VideoCodecContext, packets: Iterable[av.Packet], visit: Visit, *, skips: bool
+) -> Iterator[av.VideoFrame]:
+    """All frames that come out of the packets [start, stop)."""
+    wanted = {visit.start, *visit.wanted}
+    is_skipping = False
+    for number, packet in zip(range(visit.start, visit.stop), packets, strict=False):
+        if skips and is_skipping != (number not in wanted):
+            is_skipping = not is_skipping
+            context.skip_frame = "NONREF" if is_skipping else "DEFAULT"
+        yield from context.decode(packet)
+    context.skip_frame = "DEFAULT"
+    yield from context.decode(None)
+
+
+def _seek(source: Source, table: PacketTable, visit: Visit) -> Iterator[av.Packet]:
+    """The packets from the visit's start on; checked against the table, each one."""
+    source.container.seek(int(table.pts[visit.start]), stream=source.stream)
+    number = None
+    for packet in source.container.demux(source.stream):
+        if not packet.size:
+            continue
+        if number is None:
+            landed = np.flatnonzero(table.pts[: visit.start + 1] == packet.pts)
+            if not len(landed):  # MPEG program streams, for one, land anywhere
+                raise _LostTrackError
+            number = int(landed[-1])
+        if number >= len(table.pts) or packet.pts != table.pts[number]:
+            raise _LostTrackError
+        if number >= visit.start:
+            yield packet
+        number += 1
+
+
+def _check_key(frame: av.VideoFrame) -> None:
+    """A packet may be marked as a key frame and be none: then what follows it is wrong."""
+    if not frame.key_frame or frame.pict_type != PictureType.I:
+        raise _LostTrackError
+
+
+def _skips_unreferenced(source: Source) -> bool:
+    if source.codec == "hevc":
+        # "Not referred to" holds within one temporal layer only; the count stands in the
+        # configuration record (ISO/IEC 14496-15, 8.3.3.1.2), which raw streams lack.
+        extradata = source.stream.codec_context.extradata or b""
+        return len(extradata) > 22 and extradata[0] == 1 and (extradata[21] >> 3 & 7) == 1
+    return source.codec in SKIPS_UNREFERENCED

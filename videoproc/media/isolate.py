@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing import popen_spawn_posix, spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
@@ -26,29 +25,12 @@ import av
 from pebble import ProcessExpired, ProcessPool
 
 from videoproc.media.errors import MediaError
+from videoproc.media.limits import Limits
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 
 _ORPHAN_POLL_S = 0.5
-_GIB = 1 << 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What one call may cost: seconds, and bytes of address space of the child."""
-
-    timeout_s: float = 120.0
-    max_memory_bytes: int = 4 * _GIB
-
-    def __post_init__(self) -> None:
-        if not self.timeout_s > 0:
-            raise ValueError(f"timeout_s is {self.timeout_s}: give seconds above 0")
-        if self.max_memory_bytes < _GIB // 2:
-            raise ValueError(
-                f"max_memory_bytes is {self.max_memory_bytes}: give {_GIB // 2} or more, "
-                "a decoder and its libraries take up nearly that"
-            )
 
 
 class Isolated:

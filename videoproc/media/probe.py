@@ -1,27 +1,40 @@
-"""What a video file holds, learnt from its packets before anything is decoded."""
+"""What a video file holds, learnt from its packets and its first frame."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from fractions import Fraction
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.stream import Disposition
-from av.video.stream import VideoStream
+from av.video.reformatter import ColorTrc
 
-from videoproc import storage
-from videoproc.media.errors import MediaError, from_ffmpeg
+from videoproc.media.clock import Clock
+from videoproc.media.errors import MediaError
+from videoproc.media.limits import Accept, Limits
+from videoproc.media.picture import displayed_size
+from videoproc.media.sampling import Timeline
+from videoproc.media.source import Packets, Source, end_of, open_source, read_packets
 from videoproc.storage import RemotePath
+
+HDR = "hdr"
+INTERLACED = "interlaced"
+TRUNCATED = "truncated"
+
+HDR_TRANSFERS = frozenset({ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67})
+"""PQ and HLG, as Recommendation ITU-R BT.2100 has them."""
+PROGRESSIVE = frozenset({0, 1})  # of FFmpeg's field orders: unknown, and no fields
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """A video in six facts; width and height are as displayed, fps is the average rate."""
+    """A video in a few facts.
+
+    width and height: pixels, as displayed (after rotation, with square pixels). fps: the average
+    rate. num_frames: those that decoding shows. flags: "hdr", "interlaced", "truncated", sorted.
+    """
 
     codec: str
     width: int
@@ -29,205 +42,100 @@ class Header:
     fps: float
     num_frames: int
     duration_s: float
+    flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class PacketIndex:
-    """The frames that decoding will deliver, and the key frames they can be reached from.
+def probe(uri: str | Path | RemotePath, *, limits: Limits | None = None) -> Header:
+    """What the video at `uri` holds. Raises MediaError.
 
-    frame_pts: int64, ascending, unique; ticks of `time_base`. keyframe_pts: likewise.
-    is_reliable: False where the packets did not tell and the file was decoded once to learn
-    the frames; then frames are told apart by their order, and `frame_pts` may be made up.
+    Reads all packets and decodes one frame, or all frames where packets do not tell.
+
+    >>> probe(getfixture("example_video"))
+    Header(codec='h264', width=64, height=48, fps=25.0, num_frames=50, duration_s=2.0, flags=())
     """
-
-    header: Header
-    time_base: Fraction
-    frame_pts: np.ndarray
-    keyframe_pts: np.ndarray
-    is_reliable: bool
-
-
-@contextmanager
-def open_video(path: str | Path | RemotePath) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container and its first real video stream, one thread, closed at the end.
-
-    Raises MediaError for whatever FFmpeg says within the block.
-    """
-    place = storage.at(path)
-    # An absolute path cannot be taken for a protocol ("a:b.mp4") or an option.
-    source = str(place.absolute()) if isinstance(place, Path) else place.open("rb")
-    try:
-        with closing(
-            av.open(
-                source,
-                metadata_errors="replace",
-                # A playlist named .mp4 must not make the decoder fetch from the network.
-                options={"protocol_whitelist": "file"},
-            )
-        ) as container:
-            stream = _first_video(container)
-            stream.codec_context.thread_type = "NONE"
-            yield container, stream
-    except av.FFmpegError as error:
-        raise from_ffmpeg(error) from error
-
-
-def probe(path: str | Path) -> Header:
-    """What the file at `path` holds. Raises MediaError."""
-    return read_index(path).header
-
-
-def read_index(path: str | Path) -> PacketIndex:
-    """Demux the whole file; decode its first frame, or all where packets do not tell.
-
-    Raises MediaError.
-    """
-    with open_video(path) as (container, stream):
-        scan = _scan_packets(container, stream)
-        if scan.num_packets < len(stream.index_entries):
-            raise MediaError(
-                "MissingFrames",
-                f"the file's index names {len(stream.index_entries)} frames, "
-                f"{scan.num_packets} are there",
-            )
-    if scan.is_reliable:
-        return _index(scan, frame_pts=np.unique(scan.shown_pts), is_reliable=True)
-    with open_video(path) as (container, stream):
-        scan, frame_pts = _scan_frames(container, stream)
-    return _index(scan, frame_pts=frame_pts, is_reliable=False)
-
-
-@dataclass(kw_only=True)
-class _Scan:
-    """What one pass over the packets has seen so far."""
-
-    codec: str
-    time_base: Fraction
-    rate: Fraction | None
-    shape: tuple[int, int] | None = None
-    """Height and width of the first frame, as displayed."""
-    shown_pts: list[int] = field(default_factory=list)
-    keyframe_pts: list[int] = field(default_factory=list)
-    last_shown: tuple[int, int] | None = None
-    """When the frame shown last appears, and for how many ticks; 0 where unsaid."""
-    num_packets: int = 0
-    is_complete: bool = True
-    """Whether every packet is whole and has a time of its own."""
-    stores_pts: bool = True
-    """AVI stores none: FFmpeg guesses them, wrongly for H.264 with B-frames."""
-
-    @property
-    def is_reliable(self) -> bool:
-        pts, keys = self.shown_pts, self.keyframe_pts
-        return (
-            self.is_complete
-            and bool(pts and keys)
-            and (self.stores_pts or len(keys) == self.num_packets)
-            and len(set(pts)) == len(pts)
-            # Frames shown before the first key frame refer to nothing: who knows which appear.
-            and min(keys) <= min(pts)
+    limits = limits or Limits()
+    with open_source(uri, limits=limits) as source:
+        packets = read_packets(source, limits=limits)
+        flags = {TRUNCATED} if packets.missing else set()
+    timeline = read_timeline(uri, packets, limits=limits)
+    with open_source(uri, limits=limits) as source:
+        first = _first_frame(source)
+        size = displayed_size(first, sample_aspect=source.sample_aspect)
+        return Header(
+            codec=source.codec,
+            width=size.width,
+            height=size.height,
+            fps=len(timeline.pts) / timeline.duration_s,
+            num_frames=len(timeline.pts),
+            duration_s=timeline.duration_s,
+            flags=tuple(sorted(flags | _flags(source, first))),
         )
 
 
-def _first_video(container: InputContainer) -> VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic and stream.time_base:
-            return stream
-    raise MediaError("NoVideoStream", "the file has no video stream")
+def read_timeline(uri: str | Path | RemotePath, packets: Packets, *, limits: Limits) -> Timeline:
+    """The frames that decoding will show; the file is decoded once where packets do not tell.
+
+    Then frames are told apart by their order, and their times may be made up.
+    """
+    if packets.table is not None:
+        return packets.table.timeline()
+    with open_source(uri, limits=limits) as source:
+        return _decode_timeline(source, limits=limits, is_truncated=packets.missing is not None)
 
 
-def _new_scan(container: InputContainer, stream: VideoStream) -> _Scan:
-    assert stream.time_base is not None
-    return _Scan(
-        codec=stream.codec_context.codec.canonical_name,
-        time_base=stream.time_base,
-        rate=stream.average_rate or stream.guessed_rate,
-        stores_pts=container.format.name != "avi",
-    )
-
-
-def displayed_shape(frame: av.VideoFrame) -> tuple[int, int]:
-    """Height and width of a frame after its rotation."""
-    if frame.rotation % 180:
-        return frame.width, frame.height
-    return frame.height, frame.width
-
-
-def _scan_packets(container: InputContainer, stream: VideoStream) -> _Scan:
-    scan = _new_scan(container, stream)
-    for packet in container.demux(stream):
-        if scan.shape is None:
-            for frame in packet.decode():
-                scan.shape = displayed_shape(frame)
-        if packet.size == 0:  # the demuxer's mark of the end
-            continue
-        scan.is_complete &= not packet.is_corrupt and (packet.is_keyframe or scan.num_packets > 0)
-        scan.num_packets += 1
-        _note_packet(scan, packet)
-    return scan
-
-
-def _note_packet(scan: _Scan, packet: av.Packet) -> None:
-    if packet.pts is None:
-        scan.is_complete = False
+def refuse(uri: str | Path | RemotePath, *, accept: Accept, limits: Limits) -> None:
+    """Raises MediaError "Refused" for material that `accept` does not take."""
+    if accept.hdr and accept.interlaced:
         return
-    if packet.is_keyframe:
-        scan.keyframe_pts.append(packet.pts)
-    if packet.is_discard or not _is_shown(scan.codec, packet):
-        return
-    scan.shown_pts.append(packet.pts)
-    # Packets come in the order of decoding: the one shown last need not be the last.
-    scan.last_shown = max(scan.last_shown or (packet.pts, 0), (packet.pts, packet.duration or 0))
+    with open_source(uri, limits=limits) as source:
+        flags = _flags(source, _first_frame(source))
+    for name in sorted(flags):
+        if not getattr(accept, name):
+            raise MediaError("Refused", f"the video is {name}, and accept.{name} is false")
 
 
-def _is_shown(codec: str, packet: av.Packet) -> bool:
-    """VP8 stores frames that are only referred to as packets of their own, without a mark."""
-    return codec != "vp8" or bool(bytes(packet)[0] & 0x10)  # show_frame, RFC 6386 section 9.1
+def _first_frame(source: Source) -> av.VideoFrame:
+    for frame in source.container.decode(source.stream):
+        return frame
+    raise MediaError("MissingFrames", "the video stream holds no frame that decodes")
 
 
-def _scan_frames(container: InputContainer, stream: VideoStream) -> tuple[_Scan, np.ndarray]:
-    """Decode everything; frames without a time, or out of order, follow the one before."""
-    scan = _new_scan(container, stream)
-    step = max(1, round(1 / (scan.rate * scan.time_base))) if scan.rate else 1
+def _flags(source: Source, first: av.VideoFrame) -> set[str]:
+    context = source.stream.codec_context
+    flags = set()
+    if context.color_trc in HDR_TRANSFERS or first.color_trc in HDR_TRANSFERS:
+        flags.add(HDR)
+    if first.interlaced_frame or context.field_order not in PROGRESSIVE:
+        flags.add(INTERLACED)
+    return flags
+
+
+def _until_cut(source: Source) -> Iterator[av.VideoFrame]:
+    """The frames before the first error: that is where the file ends."""
+    with suppress(av.FFmpegError):
+        yield from source.container.decode(source.stream)
+
+
+def _decode_timeline(source: Source, *, limits: Limits, is_truncated: bool) -> Timeline:
+    """Decode everything."""
+    assert source.stream.time_base is not None
+    step = max(1, round(1 / (source.rate * source.stream.time_base))) if source.rate else 1
+    clock = Clock(stores_pts=source.container.format.name != "avi", step=step)
     frame_pts: list[int] = []
-    for packet in container.demux(stream):
-        for frame in packet.decode():
-            scan.shape = scan.shape or displayed_shape(frame)
-            if frame.pts is None:
-                frame_pts.append(frame_pts[-1] + step if frame_pts else 0)
-            else:
-                frame_pts.append(max(frame.pts, frame_pts[-1] + 1) if frame_pts else frame.pts)
-            scan.last_shown = (frame_pts[-1], frame.duration)
-    return scan, np.array(frame_pts, dtype=np.int64)
-
-
-def _index(scan: _Scan, *, frame_pts: np.ndarray, is_reliable: bool) -> PacketIndex:
-    if scan.shape is None or len(frame_pts) == 0:
+    is_key: list[bool] = []
+    last_ticks = 0
+    for frame in _until_cut(source) if is_truncated else source.container.decode(source.stream):
+        limits.check_frames(len(frame_pts) + 1)
+        frame_pts.append(clock.tell(frame))
+        is_key.append(bool(frame.key_frame))
+        last_ticks = frame.duration
+    if not frame_pts:
         raise MediaError("MissingFrames", "the video stream holds no frame that decodes")
-    duration_s = float(_duration_ticks(scan, frame_pts) * scan.time_base)
-    header = Header(
-        codec=scan.codec,
-        width=scan.shape[1],
-        height=scan.shape[0],
-        fps=len(frame_pts) / duration_s,
-        num_frames=len(frame_pts),
-        duration_s=duration_s,
+    pts = np.array(frame_pts, dtype=np.int64)
+    return Timeline(
+        pts=pts,
+        end_pts=end_of(source, pts, last_ticks=last_ticks),
+        time_base=source.stream.time_base,
+        is_key=np.array(is_key, dtype=bool),
+        is_cheap=np.zeros(len(pts), dtype=bool),  # every frame is decoded in any case
     )
-    return PacketIndex(
-        header=header,
-        time_base=scan.time_base,
-        frame_pts=frame_pts.astype(np.int64),
-        keyframe_pts=np.unique(np.array(scan.keyframe_pts, dtype=np.int64)),
-        is_reliable=is_reliable,
-    )
-
-
-def _duration_ticks(scan: _Scan, frame_pts: np.ndarray) -> Fraction:
-    """From the first frame's time to the end of the last, which stays the mean where unsaid."""
-    shown = Fraction(int(frame_pts[-1] - frame_pts[0]))
-    _, last_ticks = scan.last_shown or (0, 0)
-    if last_ticks > 0:
-        return shown + last_ticks
-    if len(frame_pts) > 1:
-        return shown + shown / (len(frame_pts) - 1)
-    return 1 / ((scan.rate or Fraction(1)) * scan.time_base)

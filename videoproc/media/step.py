@@ -9,8 +9,9 @@ from typing import Any
 from videoproc.media import isolate
 from videoproc.media.decode import read_clips
 from videoproc.media.errors import MediaError
-from videoproc.media.isolate import Limits
-from videoproc.media.plan import Sampling, Size
+from videoproc.media.limits import Accept, Limits
+from videoproc.media.picture import Size
+from videoproc.media.sampling import Sampling
 from videoproc.types import SECONDS, Clip, Row
 
 STAGE = "decode"
@@ -21,7 +22,7 @@ BYTES_PER_CALL = 128 << 20
 
 
 def decode_clips(
-    *, sampling: Sampling, size: Size, limits: Limits
+    *, sampling: Sampling, size: Size, limits: Limits, accept: Accept | None = None
 ) -> Callable[[Row], Iterator[Row]]:
     """A step that decodes a video's clips in this process's child.
 
@@ -48,6 +49,8 @@ def decode_clips(
                     row["uri"],
                     sampling,
                     size,
+                    limits,
+                    accept,
                     [(span["start_s"], span["end_s"]) for span in part],
                     timeout_s=limits.timeout_s,
                     max_memory_bytes=limits.max_memory_bytes,
@@ -65,11 +68,18 @@ def decode_clips(
 
 
 def _read_rows(
-    path: str, sampling: Sampling, size: Size, spans: list[tuple[float, float]]
+    path: str,
+    sampling: Sampling,
+    size: Size,
+    limits: Limits,
+    accept: Accept | None,
+    spans: list[tuple[float, float]],
 ) -> tuple[list[Row], float]:
     """Runs in the child: the clips as plain values, which are cheap to send, and its seconds."""
     started = time.monotonic()
-    clips = read_clips(path, sampling=sampling, size=size, spans=spans)
+    clips = read_clips(
+        path, sampling=sampling, size=size, spans=spans, limits=limits, accept=accept
+    )
     rows = [_clip_row(clip) for clip in clips]
     return rows, time.monotonic() - started
 

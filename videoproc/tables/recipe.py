@@ -11,7 +11,6 @@ from typing import Any
 from videoproc import schema
 from videoproc.augment import AUGMENT_VERSION, Augmentation
 from videoproc.media import DECODE_VERSION, Sampling, Size
-from videoproc.media.plan import clip_spans
 from videoproc.tables.frames import FrameFormat
 from videoproc.types import Video
 
@@ -41,7 +40,7 @@ class Recipe:
     def recipe_id(self) -> str:
         """The id of what view 0 is made by: other views do not change the clip itself."""
         return schema.content_id(
-            asdict(self.sampling), asdict(self.size), self.frames.identity, DECODE_VERSION
+            self.sampling.to_dict(), asdict(self.size), self.frames.identity, DECODE_VERSION
         )
 
     def clip_id(self, *, video_id: str, clip_index: int, view: int) -> str:
@@ -57,7 +56,7 @@ class Recipe:
         """The clips that this recipe makes of one readable video."""
         assert video.duration_s is not None, video.uri
         views = self.augmentation.views if all_views else 1
-        spans = clip_spans(duration_s=video.duration_s, clip_s=self.sampling.clip_s)
+        spans = self.sampling.clip_spans(duration_s=video.duration_s)
         for clip_index, (start_s, end_s) in enumerate(spans):
             for view in range(views):
                 yield WantedClip(
