@@ -134,8 +134,8 @@ def prepare(config: TrainConfig) -> Prepared:
     num_frames = recipe.sampling.frames_per_clip
     if num_frames is None:
         raise UserError(
-            f"the clips of {dataset.folder} differ in length (sampling.pick is "
-            f"{recipe.sampling.pick!r}): models need one length, extract with even, random or stride"
+            f"the clips of {dataset.folder} differ in length: sampling.pick is "
+            f"{recipe.sampling.pick!r}, use even, random or stride to train on them"
         )
     train_samples = _split(dataset, recipe, videos, "train", task)
     val_samples = _split(dataset, recipe, videos, "val", task)

@@ -13,7 +13,7 @@ from videoproc.corpus.examine import EXAMINE_VERSION, Finding, examine, fingerpr
 from videoproc.media import Header, Limits, MediaError
 from videoproc.media.isolate import Isolated
 from videoproc.storage import File
-from videoproc.types import UserError
+from videoproc.types import Row, UserError
 
 LIMITS = Limits(timeout_s=600.0)  # every byte is read, twice: 30 GB at 100 MB/s
 LOOKING_THREADS = 32  # a look at a file in an object store is one request, and mostly waiting
@@ -110,6 +110,11 @@ def to_table(seen: Sequence[Seen]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema.FILES)
 
 
+def _header(row: Row) -> Header:
+    values = {name: row[name] for name in HEADER_FIELDS}
+    return Header(**values | {"flags": tuple(row["flags"] or ())})
+
+
 def from_table(table: pa.Table) -> dict[str, Seen]:
     """What `to_table` has written, by uri."""
     return {
@@ -121,9 +126,7 @@ def from_table(table: pa.Table) -> dict[str, Seen]:
                 digest=row["digest"],
                 size_bytes=row["size_bytes"],
                 error=row["error"],
-                header=None
-                if row["codec"] is None
-                else Header(**{name: row[name] for name in HEADER_FIELDS} | {"flags": tuple(row["flags"])}),
+                header=None if row["codec"] is None else _header(row),
             ),
         )
         for row in table.to_pylist()

@@ -182,7 +182,7 @@ class _Reader:
         numbers: dict[int | None, int] = {
             int(pts): number for number, pts in enumerate(self._timeline.pts)
         }
-        with open_source(self._uri, limits=self._limits) as source:
+        with open_source(self._uri, limits=self._limits, is_sparse=False) as source:
             for i, frame in enumerate(source.container.decode(source.stream)):
                 # Where the times are made up only the order of the frames is sure.
                 number = i if self._packets.table is None else numbers.get(frame.pts, -1)

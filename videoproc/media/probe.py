@@ -79,7 +79,7 @@ def read_timeline(uri: str | Path | RemotePath, packets: Packets, *, limits: Lim
     """
     if packets.table is not None:
         return packets.table.timeline()
-    with open_source(uri, limits=limits) as source:
+    with open_source(uri, limits=limits, is_sparse=False) as source:
         return _decode_timeline(source, limits=limits, is_truncated=packets.missing is not None)
 
 
