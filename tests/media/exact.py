@@ -46,7 +46,9 @@ def assert_ffprobes_times(path: Path, reference: Reference) -> None:
     """To the tick, for every frame of which ffprobe tells a time that is after those before."""
     told = ffprobe_ticks(path, stream_index=reference.stream_index)
     assert len(told) == len(reference.ticks)
-    offset = next((t - ours for t, ours in zip(told, reference.ticks, strict=True) if t is not None), 0)
+    offset = next(
+        (t - ours for t, ours in zip(told, reference.ticks, strict=True) if t is not None), 0
+    )
     latest: int | None = None
     for ours, theirs in zip(reference.ticks, told, strict=True):
         if theirs is not None and (latest is None or theirs > latest):
@@ -58,5 +60,6 @@ def assert_ffmpegs_pictures(path: Path, reference: Reference) -> None:
     size = reference.frames.shape[1], reference.frames.shape[2]
     theirs = ffmpeg_frames(path, stream_index=reference.stream_index, size=size)
     assert len(theirs) == len(reference.frames)
+    theirs = theirs[list(reference.order)]
     difference = np.abs(theirs.astype(np.int16) - reference.frames).mean()
     assert difference <= (1 if reference.bits == 8 else 3)

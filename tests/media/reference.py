@@ -28,7 +28,10 @@ INTERPOLATION = "AREA"
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """Every frame of a video, in the order in which the decoder gives them.
+    """Every frame of a video, in the order of their times.
+
+    Where frames have no times, or share one, their order is the decoder's, and `_Clock` tells the
+    times. order: the numbers that the decoder gave to the frames.
 
     frames: (N, H, W, 3) uint8 RGB, as displayed. ticks: the times that FFmpeg tells for them, in
     `time_base`. is_key: the decoder's word. last_ticks: how long the last one is shown, 0 where
@@ -37,6 +40,7 @@ class Reference:
     """
 
     frames: np.ndarray
+    order: tuple[int, ...]
     ticks: tuple[int, ...]
     time_base: Fraction
     is_key: tuple[bool, ...]
@@ -60,15 +64,15 @@ class Reference:
         return float((shown + last) * self.time_base)
 
 
-def decode_all(
-    path: Path, *, size: tuple[int, int] | None, is_cut: bool = False
-) -> Reference:
+def decode_all(path: Path, *, size: tuple[int, int] | None, is_cut: bool = False) -> Reference:
     """The whole file, linearly, on one thread. size: height and width; None: as displayed.
 
     is_cut: the last packet may not be whole; it is left out where the decoder does not take it.
     """
     frames: list[np.ndarray] = []
-    ticks: list[int] = []
+    told: list[int] = []
+    own: list[int | None] = []
+    durations: list[int] = []
     is_key: list[bool] = []
     displayed: tuple[int, int] | None = None
     bits = 8
@@ -80,7 +84,8 @@ def decode_all(
         )
         stream.thread_type = "NONE"
         assert stream.time_base is not None
-        clock = _Clock(stores_pts=container.format.name != "avi")
+        stores_pts = container.format.name != "avi"
+        clock = _Clock(stores_pts=stores_pts)
         step = round(1 / (stream.average_rate * stream.time_base)) if stream.average_rate else 1
         for frame in _decode(container, stream, is_cut=is_cut):
             to_screen = screen_matrix(frame)
@@ -90,15 +95,21 @@ def decode_all(
                 stored = _displayed(frame, None, to_screen)
                 is_upright = bool((to_screen == np.eye(2)).all())
             frames.append(_picture(frame, size or displayed, to_screen))
-            ticks.append(clock.tell(frame, step=step))
+            told.append(clock.tell(frame, step=step))
+            own.append(frame.pts)
+            durations.append(frame.duration)
             is_key.append(frame.key_frame)
         assert displayed is not None
+        has_own = stores_pts and None not in own and len(set(own)) == len(own)
+        ticks = [pts for pts in own if pts is not None] if has_own else told
+        order = sorted(range(len(ticks)), key=ticks.__getitem__)
         return Reference(
-            frames=np.stack(frames),
-            ticks=tuple(ticks),
+            frames=np.stack([frames[i] for i in order]),
+            order=tuple(order),
+            ticks=tuple(sorted(ticks)),
             time_base=stream.time_base,
-            is_key=tuple(is_key),
-            last_ticks=frame.duration,
+            is_key=tuple(is_key[i] for i in order),
+            last_ticks=durations[order[-1]],
             displayed=displayed,
             stored=stored,
             is_upright=is_upright,
@@ -198,9 +209,15 @@ def needs(program: str) -> str:
 
 
 def ffprobe_ticks(path: Path, *, stream_index: int) -> list[int | None]:
-    """The frames' times, in ticks, as ffprobe tells them; None where it does not."""
-    told = _ffprobe(path, stream_index, "frame=best_effort_timestamp")
-    return [frame.get("best_effort_timestamp") for frame in told["frames"]]
+    """The frames' times, in ticks, as ffprobe tells them; None where it does not.
+
+    Their own where all have one, in order; else its best effort.
+    """
+    frames = _ffprobe(path, stream_index, "frame=pts,best_effort_timestamp")["frames"]
+    own = [frame.get("pts") for frame in frames]
+    if None not in own and len(set(own)) == len(own):
+        return sorted(own)
+    return [frame.get("best_effort_timestamp") for frame in frames]
 
 
 def ffmpeg_frames(path: Path, *, stream_index: int, size: tuple[int, int]) -> np.ndarray:

@@ -176,9 +176,7 @@ def _even(reference: Reference, settings: dict[str, Any], start_s: float, end_s:
     return picked
 
 
-def _random(
-    reference: Reference, settings: dict[str, Any], start_s: float, end_s: float
-) -> Picked:
+def _random(reference: Reference, settings: dict[str, Any], start_s: float, end_s: float) -> Picked:
     """Somewhere in its own segment of the clip."""
     frames = _within(reference, start_s, end_s)
     n, k = len(frames), settings.get("burst_frames", 1)
@@ -191,9 +189,7 @@ def _random(
     return picked
 
 
-def _stride(
-    reference: Reference, settings: dict[str, Any], start_s: float, end_s: float
-) -> Picked:
+def _stride(reference: Reference, settings: dict[str, Any], start_s: float, end_s: float) -> Picked:
     frames = _within(reference, start_s, end_s)
     count, stride = settings["num_frames"], settings["stride_frames"]
     spare = len(frames) - ((count - 1) * stride + 1)

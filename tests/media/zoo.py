@@ -82,7 +82,9 @@ VPX = {"deadline": "realtime", "cpu-used": "8", "threads": "1"}
 
 def encode(path: Path, **settings: Any) -> None:
     """One video stream into the container that the suffix names; see `add_video`, `new_file`."""
-    file_settings = {key: settings.pop(key) for key in ("file_options", "format") if key in settings}
+    file_settings = {
+        key: settings.pop(key) for key in ("file_options", "format") if key in settings
+    }
     with new_file(path, **file_settings) as container:
         add_video(container, **settings)()
 
@@ -186,9 +188,7 @@ class Pipe(io.RawIOBase):
 # Packets moved from one file to another
 
 
-def remux(
-    source: Path, path: Path, change: Callable[[int, av.Packet], av.Packet | None]
-) -> None:
+def remux(source: Path, path: Path, change: Callable[[int, av.Packet], av.Packet | None]) -> None:
     """The packets of `source`, in order, into a new file.
 
     change: given a packet's number and the packet, gives the one to write, or None.
@@ -297,14 +297,18 @@ def edited(path: Path, *, edits: Sequence[tuple[float, float]], **settings: Any)
 
     def edit_list(payload: bytes) -> bytes:
         delay = struct.unpack_from(">i", payload, 12)[0] if len(payload) == 20 else 0
-        return payload[:4] + u32(len(edits)) + b"".join(
-            struct.pack(
-                ">IiI",
-                round(duration_s * MOVIE_SCALE),
-                round(start_s * MEDIA_SCALE) + delay if start_s >= 0 else -1,
-                1 << 16,
+        return (
+            payload[:4]
+            + u32(len(edits))
+            + b"".join(
+                struct.pack(
+                    ">IiI",
+                    round(duration_s * MOVIE_SCALE),
+                    round(start_s * MEDIA_SCALE) + delay if start_s >= 0 else -1,
+                    1 << 16,
+                )
+                for start_s, duration_s in edits
             )
-            for start_s, duration_s in edits
         )
 
     path.write_bytes(change_box(path.read_bytes(), "moov/trak/edts/elst", edit_list))
@@ -467,7 +471,10 @@ def sound_and_picture(
         if sound_first:
             sound, video = add_audio(container, seconds=sound_s), add_video(container, **settings)
         else:
-            video, sound = add_video(container, **settings), add_audio(container, codec=codec, seconds=sound_s)
+            video, sound = (
+                add_video(container, **settings),
+                add_audio(container, codec=codec, seconds=sound_s),
+            )
         video(), sound()
 
 
@@ -585,29 +592,41 @@ CODECS = (
         "no key frame but the first: the picture is renewed in stripes",
         options={"x264-params": "intra-refresh=1"},
     ),
-    case(
-        "h264_intra_refresh.mkv", "the same", options={"x264-params": "intra-refresh=1"}
-    ),
-    case(
-        "h264_intra_refresh.ts", "the same", options={"x264-params": "intra-refresh=1"}
-    ),
+    case("h264_intra_refresh.mkv", "the same", options={"x264-params": "intra-refresh=1"}),
+    case("h264_intra_refresh.ts", "the same", options={"x264-params": "intra-refresh=1"}),
     case("h264_intra_only.mp4", "every frame is a key frame", gop=1),
     case("h264_one_key.mp4", "one key frame only", gop=1000, **B_FRAMES),
     case("h264_one_key.ts", "the same, without an index", gop=1000, **B_FRAMES),
     case("hevc.mp4", "the plain one", **HEVC),
-    case("hevc_radl.mp4", "frames before a key frame that need only it", bframes=3,
-         codec="libx265", options=X265 | {"x265-params": X265_PARAMS + ":open-gop=0:radl=2"}),
-    case("hevc_open_gop.mp4", "RASL pictures: not decodable after a seek to their CRA", **OPEN_HEVC),
+    case(
+        "hevc_radl.mp4",
+        "frames before a key frame that need only it",
+        bframes=3,
+        codec="libx265",
+        options=X265 | {"x265-params": X265_PARAMS + ":open-gop=0:radl=2"},
+    ),
+    case(
+        "hevc_open_gop.mp4", "RASL pictures: not decodable after a seek to their CRA", **OPEN_HEVC
+    ),
     case("hevc_open_gop.mkv", "the same", **OPEN_HEVC),
     case("hevc_open_gop.ts", "the same", **OPEN_HEVC),
     case("hevc_open_gop.hevc", "the same without a container", **OPEN_HEVC),
     case("av1.mp4", "frames that are stored once and shown later", **AV1),
-    case("av1_open_gop.mp4", "frames before a key frame refer to the group before",
-         **(AV1 | {"options": SVT | {"svtav1-params": "lp=1:irefresh-type=1"}})),
-    case("av1_open_gop.mkv", "the same",
-         **(AV1 | {"options": SVT | {"svtav1-params": "lp=1:irefresh-type=1"}})),
-    case("av1_grain.mp4", "noise that the decoder adds",
-         **(AV1 | {"options": SVT | {"svtav1-params": "lp=1:film-grain=20"}})),
+    case(
+        "av1_open_gop.mp4",
+        "frames before a key frame refer to the group before",
+        **(AV1 | {"options": SVT | {"svtav1-params": "lp=1:irefresh-type=1"}}),
+    ),
+    case(
+        "av1_open_gop.mkv",
+        "the same",
+        **(AV1 | {"options": SVT | {"svtav1-params": "lp=1:irefresh-type=1"}}),
+    ),
+    case(
+        "av1_grain.mp4",
+        "noise that the decoder adds",
+        **(AV1 | {"options": SVT | {"svtav1-params": "lp=1:film-grain=20"}}),
+    ),
     case("av1.mkv", "the same", **AV1),
     case("av1.webm", "the same", **AV1),
     case("vp8.webm", "the plain one", **VP8),
@@ -623,8 +642,12 @@ CODECS = (
     case("mpeg2.ts", "open groups, no index", **MPEG2),
     case("mpeg2.mkv", "open groups", **MPEG2),
     case("mpeg2.mp4", "open groups", **MPEG2),
-    case("mpeg2_closed.mpg", "closed groups", 
-         options={"flags": "+cgop", "sc_threshold": "1000000000"}, **MPEG2),
+    case(
+        "mpeg2_closed.mpg",
+        "closed groups",
+        options={"flags": "+cgop", "sc_threshold": "1000000000"},
+        **MPEG2,
+    ),
     case("mpeg4.avi", "B-frames where no times of showing are stored", **MPEG4),
     case("mpeg4.mp4", "the plain one", **MPEG4),
     case("mpeg4.mov", "the same", **MPEG4),
@@ -638,10 +661,21 @@ CODECS = (
     case("prores.mov", "10 bit 4:2:2, key frames only", codec="prores_ks", pix_fmt="yuv422p10le"),
     case("ffv1.mkv", "lossless, its coder's state runs on between key frames", codec="ffv1"),
     case("wmv.wmv", "ASF: packets are cut in pieces", codec="wmv2"),
-    case("still_ground.gif", "a frame is painted over the one before", codec="gif", pix_fmt="rgb8",
-         frames=patches),
-    case("delays.gif", "uneven delays", codec="gif", pix_fmt="rgb8", ticks_per_s=100,
-         pts=[4 * i for i in IRREGULAR]),
+    case(
+        "still_ground.gif",
+        "a frame is painted over the one before",
+        codec="gif",
+        pix_fmt="rgb8",
+        frames=patches,
+    ),
+    case(
+        "delays.gif",
+        "uneven delays",
+        codec="gif",
+        pix_fmt="rgb8",
+        ticks_per_s=100,
+        pts=[4 * i for i in IRREGULAR],
+    ),
     case("grey.gif", "a grey palette", codec="gif", pix_fmt="gray"),
 )
 
@@ -653,44 +687,105 @@ TIMES = (
     case("gaps.avi", "an empty chunk where no frame is shown", codec="mpeg4", pts=IRREGULAR),
     case("gaps_b_frames.avi", "the same with B-frames", pts=IRREGULAR, **MPEG4),
     case("gaps_mjpeg.avi", "the same, key frames only", pts=IRREGULAR, **MJPEG),
-    case("long_pause.mp4", "one frame stands for minutes", bframes=2,
-         pts=[i if i < 20 else i + 5000 for i in range(NUM_FRAMES)]),
+    case(
+        "long_pause.mp4",
+        "one frame stands for minutes",
+        bframes=2,
+        pts=[i if i < 20 else i + 5000 for i in range(NUM_FRAMES)],
+    ),
     case("late_start.mp4", "the first frame is not at 0", bframes=2, pts=range(100, 148)),
     case("late_start.mkv", "the same", bframes=2, pts=range(100, 148)),
     case("late_start.ts", "the same", bframes=2, pts=range(100, 148)),
     case("early_start.mkv", "times below 0, which the muxer moves", bframes=2, pts=range(-20, 28)),
-    case("early_start.mp4", "times below 0 behind an edit list", bframes=2, pts=range(-20, 28),
-         file_options={"avoid_negative_ts": "disabled", "use_editlist": "1"}),
-    case("negative_times.mov", "times below 0 as they are", pts=range(-20, 28),
-         file_options={"avoid_negative_ts": "disabled"}),
-    case("negative_offsets.mp4", "negative offsets in place of an edit list",
-         file_options={"movflags": "+negative_cts_offsets"}, **B_FRAMES),
-    case("no_edit_list.mp4", "the delay of B-frames is not taken back",
-         file_options={"use_editlist": "0"}, **B_FRAMES),
-    case("clock_wraps.ts", "the 33 bit clock begins anew midway", bframes=2,
-         pts=range(95443 * 25, 95443 * 25 + 48)),
-    case("ntsc.mp4", "a rate that is no decimal number", ticks_per_s=30000, bframes=2,
-         pts=[1001 * i for i in range(NUM_FRAMES)]),
-    case("ntsc.mkv", "the same, rounded to milliseconds", ticks_per_s=30000, bframes=2,
-         pts=[1001 * i for i in range(NUM_FRAMES)]),
-    case("edit_cuts_group.mp4", "shown from the middle of a group: frames are decoded, not shown",
-         edited, edits=[(0.68, 1.0)]),
-    case("edit_cuts_open_group.mp4", "the same with B-frames and open groups", edited,
-         edits=[(0.68, 0.9)], **OPEN_H264),
-    case("edit_cuts_end.mp4", "the last second is not shown", edited, edits=[(0.0, 0.88)],
-         **B_FRAMES),
-    case("edit_waits.mp4", "nothing is shown for half a second", edited,
-         edits=[(-1, 0.5), (0.0, 1.92)]),
+    case(
+        "early_start.mp4",
+        "times below 0 behind an edit list",
+        bframes=2,
+        pts=range(-20, 28),
+        file_options={"avoid_negative_ts": "disabled", "use_editlist": "1"},
+    ),
+    case(
+        "negative_times.mov",
+        "times below 0 as they are",
+        pts=range(-20, 28),
+        file_options={"avoid_negative_ts": "disabled"},
+    ),
+    case(
+        "negative_offsets.mp4",
+        "negative offsets in place of an edit list",
+        file_options={"movflags": "+negative_cts_offsets"},
+        **B_FRAMES,
+    ),
+    case(
+        "no_edit_list.mp4",
+        "the delay of B-frames is not taken back",
+        file_options={"use_editlist": "0"},
+        **B_FRAMES,
+    ),
+    case(
+        "clock_wraps.ts",
+        "the 33 bit clock begins anew midway",
+        bframes=2,
+        pts=range(95443 * 25, 95443 * 25 + 48),
+    ),
+    case(
+        "ntsc.mp4",
+        "a rate that is no decimal number",
+        ticks_per_s=30000,
+        bframes=2,
+        pts=[1001 * i for i in range(NUM_FRAMES)],
+    ),
+    case(
+        "ntsc.mkv",
+        "the same, rounded to milliseconds",
+        ticks_per_s=30000,
+        bframes=2,
+        pts=[1001 * i for i in range(NUM_FRAMES)],
+    ),
+    case(
+        "edit_cuts_group.mp4",
+        "shown from the middle of a group: frames are decoded, not shown",
+        edited,
+        edits=[(0.68, 1.0)],
+    ),
+    case(
+        "edit_cuts_open_group.mp4",
+        "the same with B-frames and open groups",
+        edited,
+        edits=[(0.68, 0.9)],
+        **OPEN_H264,
+    ),
+    case(
+        "edit_cuts_end.mp4", "the last second is not shown", edited, edits=[(0.0, 0.88)], **B_FRAMES
+    ),
+    case(
+        "edit_waits.mp4",
+        "nothing is shown for half a second",
+        edited,
+        edits=[(-1, 0.5), (0.0, 1.92)],
+    ),
     case("edit_repeats.mp4", "a part is shown twice", edited, edits=[(0.48, 0.48), (0.0, 1.44)]),
-    case("edit_skips.mp4", "a part in the middle is not shown", edited,
-         edits=[(0.0, 0.6), (1.2, 0.6)]),
+    case(
+        "edit_skips.mp4",
+        "a part in the middle is not shown",
+        edited,
+        edits=[(0.0, 0.6), (1.2, 0.6)],
+    ),
     case("unordered.mkv", "frames whose times do not ascend", unordered),
     case("unordered.mp4", "the same", unordered),
     case("same_time_twice.mkv", "two frames at one time", twice_the_same_time),
-    case("restarts.ts", "two recordings in one file: the clock goes back", joined,
-         parts=[{"bframes": 2}, {"bframes": 2}]),
-    case("jumps.ts", "two recordings in one file, an hour apart", joined,
-         parts=[{"bframes": 2}, {"bframes": 2, "pts": range(90_000, 90_048)}]),
+    case(
+        "restarts.ts",
+        "two recordings in one file: the clock goes back",
+        joined,
+        parts=[{"bframes": 2}, {"bframes": 2}],
+    ),
+    case(
+        "jumps.ts",
+        "two recordings in one file, an hour apart",
+        joined,
+        parts=[{"bframes": 2}, {"bframes": 2, "pts": range(90_000, 90_048)}],
+    ),
 )
 
 LIES = (
@@ -704,27 +799,55 @@ LIES = (
     case("no_index.avi", "no index", avi_without_index),
     case("short_stts.mp4", "times for 40 of 48 samples", short_stts),
     *(
-        case(f"every_packet_a_key_{name}", "every frame claims to be a key frame",
-             every_packet_a_key, **settings)
-        for name, settings in {"h264.mp4": B_FRAMES, "h264.mkv": B_FRAMES, "hevc.mkv": OPEN_HEVC,
-                               "vp9.webm": VP9, "vp8.webm": VP8, "mpeg4.avi": {"codec": "mpeg4"}}.items()
+        case(
+            f"every_packet_a_key_{name}",
+            "every frame claims to be a key frame",
+            every_packet_a_key,
+            **settings,
+        )
+        for name, settings in {
+            "h264.mp4": B_FRAMES,
+            "h264.mkv": B_FRAMES,
+            "hevc.mkv": OPEN_HEVC,
+            "vp9.webm": VP9,
+            "vp8.webm": VP8,
+            "mpeg4.avi": {"codec": "mpeg4"},
+        }.items()
     ),
     case("one_packet_a_key.mp4", "key frames that are not marked", one_packet_a_key, **B_FRAMES),
     case("one_packet_a_key.mkv", "key frames that are not marked", one_packet_a_key, **B_FRAMES),
     case("piped.mkv", "no duration, no index", streamed, format="matroska", bframes=2),
     case("piped.webm", "no duration, no index", streamed, format="webm", **VP9),
-    case("fragments.mp4", "no sample table: an index in each fragment",
-         file_options={"movflags": "+frag_keyframe+empty_moov+default_base_moof"}, **B_FRAMES),
-    case("fragments_of_frames.mp4", "a fragment for each frame",
-         file_options={"movflags": "+frag_every_frame+empty_moov"}, **B_FRAMES),
-    case("index_first.mp4", "the index lies in front", file_options={"movflags": "+faststart"},
-         **B_FRAMES),
+    case(
+        "fragments.mp4",
+        "no sample table: an index in each fragment",
+        file_options={"movflags": "+frag_keyframe+empty_moov+default_base_moof"},
+        **B_FRAMES,
+    ),
+    case(
+        "fragments_of_frames.mp4",
+        "a fragment for each frame",
+        file_options={"movflags": "+frag_every_frame+empty_moov"},
+        **B_FRAMES,
+    ),
+    case(
+        "index_first.mp4",
+        "the index lies in front",
+        file_options={"movflags": "+faststart"},
+        **B_FRAMES,
+    ),
     case("starts_midway.mkv", "the first key frame is not there", cut_at_front, packets=5),
-    case("starts_midway_b_frames.mkv", "the same with B-frames", cut_at_front, packets=5, **B_FRAMES),
+    case(
+        "starts_midway_b_frames.mkv", "the same with B-frames", cut_at_front, packets=5, **B_FRAMES
+    ),
     case("starts_midway.ts", "the first key frame is not there", cut_ts_at_front, gop=12),
     case("starts_midway.mpg", "the first key frame is not there", cut_at_front, packets=5, **MPEG2),
-    case("starts_open_h264.mkv", "the first key frame's leading frames refer to nothing",
-         cut_at_front, **OPEN_H264),
+    case(
+        "starts_open_h264.mkv",
+        "the first key frame's leading frames refer to nothing",
+        cut_at_front,
+        **OPEN_H264,
+    ),
     case("starts_open_hevc.mkv", "the same: decoders drop them", cut_at_front, **OPEN_HEVC),
 )
 
@@ -742,14 +865,32 @@ SHAPES = (
         if degrees or mirrored
     ),
     case("upside_down.mov", "mirrored along the other axis", rotate=(0, False, True)),
-    case("turned.mkv", "a turn that Matroska keeps as a projection", width=80, rotate=(90, False, False)),
-    case("turned_odd.mp4", "turned, with odd sides", width=65, height=49, pix_fmt="yuv444p",
-         rotate=(90, False, False)),
-    case("turned_wide_samples.mp4", "samples are wide before the turn", width=80,
-         aspect=Fraction(4, 3), rotate=(90, False, False)),
+    case(
+        "turned.mkv",
+        "a turn that Matroska keeps as a projection",
+        width=80,
+        rotate=(90, False, False),
+    ),
+    case(
+        "turned_odd.mp4",
+        "turned, with odd sides",
+        width=65,
+        height=49,
+        pix_fmt="yuv444p",
+        rotate=(90, False, False),
+    ),
+    case(
+        "turned_wide_samples.mp4",
+        "samples are wide before the turn",
+        width=80,
+        aspect=Fraction(4, 3),
+        rotate=(90, False, False),
+    ),
     case("wide_samples.mp4", "samples that are no squares", aspect=Fraction(4, 3)),
     case("narrow_samples.mkv", "the same, narrow", aspect=Fraction(8, 9)),
-    case("wide_samples.mpg", "the same, by the picture's own ratio", aspect=Fraction(4, 3), **MPEG2),
+    case(
+        "wide_samples.mpg", "the same, by the picture's own ratio", aspect=Fraction(4, 3), **MPEG2
+    ),
     case("wide_samples.avi", "the same, in the codec's header only", aspect=Fraction(4, 3)),
     case("odd_444.mp4", "odd sides", width=65, height=49, pix_fmt="yuv444p"),
     case("odd_hevc.mp4", "odd sides", width=65, height=49, pix_fmt="yuv444p", **HEVC),
@@ -759,8 +900,12 @@ SHAPES = (
     case("odd_mpeg2.mpg", "odd sides with halved colour", width=65, height=49, **MPEG2),
     case("odd_mjpeg.avi", "odd sides with halved colour", width=65, height=49, **MJPEG),
     case("odd.gif", "odd sides", width=65, height=49, codec="gif", pix_fmt="rgb8"),
-    case("size_changes.ts", "the picture's size changes midway", joined,
-         parts=[{"bframes": 2}, {"bframes": 2, "width": 96, "height": 80, "pts": range(100, 148)}]),
+    case(
+        "size_changes.ts",
+        "the picture's size changes midway",
+        joined,
+        parts=[{"bframes": 2}, {"bframes": 2, "width": 96, "height": 80, "pts": range(100, 148)}],
+    ),
     case("one_frame.mp4", "one frame", num_frames=1),
     case("one_frame.webm", "one frame", num_frames=1, **VP9),
     case("one_frame.ts", "one frame, whose duration nothing tells", num_frames=1),
@@ -804,25 +949,71 @@ PIXELS = (
         for range in (LIMITED, FULL)
     ),
     case("bt709.webm", "the matrix is in the codec's header", colour=colours(space=BT709), **VP9),
-    case("bt709_full.mkv", "the matrix and range are in the container's header", 
-         colour=colours(space=BT709, range=FULL)),
+    case(
+        "bt709_full.mkv",
+        "the matrix and range are in the container's header",
+        colour=colours(space=BT709, range=FULL),
+    ),
     case("bt709.mpg", "the matrix is in an extension", colour=colours(space=BT709), **MPEG2),
-    case("pq.mp4", "HDR: a player maps its tones", flags=("hdr",), pix_fmt="yuv420p10le",
-         colour=colours(space=BT2020, trc=PQ), **HEVC),
-    case("hlg.mp4", "HDR of broadcasters", flags=("hdr",), pix_fmt="yuv420p10le",
-         colour=colours(space=BT2020, trc=HLG), **HEVC),
-    case("pq_h264.mkv", "HDR in an old codec", flags=("hdr",), pix_fmt="yuv420p10le",
-         colour=colours(space=BT2020, trc=PQ)),
-    case("pq_av1.mp4", "HDR in a new codec", flags=("hdr",), pix_fmt="yuv420p10le",
-         colour=colours(space=BT2020, trc=PQ), **AV1),
-    case("hlg_vp9.webm", "HDR that only the container tells", flags=("hdr",),
-         colour=colours(space=BT2020, trc=HLG), **VP9),
-    case("interlaced.mpg", "two fields in a frame", flags=("interlaced",), options=INTERLACED,
-         **MPEG2),
-    case("interlaced.ts", "two fields in a frame", flags=("interlaced",),
-         options={"x264-params": "tff=1"}, bframes=2),
-    case("interlaced.mkv", "two fields in a frame, the lower first", flags=("interlaced",),
-         options={"x264-params": "bff=1"}, bframes=2),
+    case(
+        "pq.mp4",
+        "HDR: a player maps its tones",
+        flags=("hdr",),
+        pix_fmt="yuv420p10le",
+        colour=colours(space=BT2020, trc=PQ),
+        **HEVC,
+    ),
+    case(
+        "hlg.mp4",
+        "HDR of broadcasters",
+        flags=("hdr",),
+        pix_fmt="yuv420p10le",
+        colour=colours(space=BT2020, trc=HLG),
+        **HEVC,
+    ),
+    case(
+        "pq_h264.mkv",
+        "HDR in an old codec",
+        flags=("hdr",),
+        pix_fmt="yuv420p10le",
+        colour=colours(space=BT2020, trc=PQ),
+    ),
+    case(
+        "pq_av1.mp4",
+        "HDR in a new codec",
+        flags=("hdr",),
+        pix_fmt="yuv420p10le",
+        colour=colours(space=BT2020, trc=PQ),
+        **AV1,
+    ),
+    case(
+        "hlg_vp9.webm",
+        "HDR that only the container tells",
+        flags=("hdr",),
+        colour=colours(space=BT2020, trc=HLG),
+        **VP9,
+    ),
+    case(
+        "interlaced.mpg",
+        "two fields in a frame",
+        flags=("interlaced",),
+        options=INTERLACED,
+        **MPEG2,
+    ),
+    case(
+        "interlaced.ts",
+        "two fields in a frame",
+        flags=("interlaced",),
+        options={"x264-params": "tff=1"},
+        bframes=2,
+    ),
+    case(
+        "interlaced.mkv",
+        "two fields in a frame, the lower first",
+        flags=("interlaced",),
+        options={"x264-params": "bff=1"},
+        bframes=2,
+    ),
 )
 
 STREAMS = (
@@ -830,13 +1021,25 @@ STREAMS = (
     case("two_videos.mkv", "the same", two_videos),
     case("cover.mp4", "a cover beside the video", mp4_with_cover),
     case("cover.mkv", "a cover attached to the video", mkv_with_cover),
-    case("sound_longer.mp4", "sound goes on after the picture", sound_and_picture, sound_s=4,
-         bframes=2),
+    case(
+        "sound_longer.mp4",
+        "sound goes on after the picture",
+        sound_and_picture,
+        sound_s=4,
+        bframes=2,
+    ),
     case("sound_longer.mkv", "the same", sound_and_picture, sound_s=4, bframes=2),
     case("sound_longer.mpg", "the same", sound_and_picture, sound_s=4, **MPEG2),
     case("sound_longer.webm", "the same", sound_and_picture, sound_s=4, **VP9),
-    case("sound_first.ts", "sound begins before the picture", sound_and_picture, sound_s=3,
-         sound_first=True, bframes=2, pts=range(20, 68)),
+    case(
+        "sound_first.ts",
+        "sound begins before the picture",
+        sound_and_picture,
+        sound_s=3,
+        sound_first=True,
+        bframes=2,
+        pts=range(20, 68),
+    ),
     case("sound_only.mp4", "no picture at all", sound_only, error="NoVideoStream"),
     case("sound_only.mkv", "no picture at all", sound_only, error="NoVideoStream"),
     case("cover.mp3", "a cover is no video", sound_with_cover, error="NoVideoStream"),
@@ -863,17 +1066,39 @@ NAMES = (
 
 FRONT = {"file_options": {"movflags": "+faststart"}}
 TRUNCATED = (
-    case("cut.mp4", "the index names frames that are not there", cut_at_end, **FRONT, **B_FRAMES),
-    case("cut.mov", "the same", cut_at_end, **FRONT, **B_FRAMES),
-    case("cut.mkv", "the segment is longer than the file", cut_at_end, **B_FRAMES),
-    case("cut.webm", "the segment is longer than the file", cut_at_end, **VP9),
-    case("cut.avi", "the chunk is longer than the file", cut_at_end, share=0.8, **MPEG4),
-    case("cut.ts", "the last packet is not whole", cut_at_end, **B_FRAMES),
-    case("cut.mpg", "no end code", cut_at_end, **MPEG2),
-    case("cut.gif", "no trailer", cut_at_end, codec="gif", pix_fmt="rgb8"),
-    case("cut_fragments.mp4", "a fragment is not whole", cut_at_end,
-         file_options={"movflags": "+frag_keyframe+empty_moov+default_base_moof"}, **B_FRAMES),
+    case(
+        "cut.mp4",
+        "the index names frames that are not there",
+        cut_at_end,
+        error="Truncated",
+        **FRONT,
+        **B_FRAMES,
+    ),
+    case("cut.mov", "the same", cut_at_end, error="Truncated", **FRONT, **B_FRAMES),
+    case(
+        "cut.mkv", "the segment is longer than the file", cut_at_end, error="Truncated", **B_FRAMES
+    ),
+    case("cut.webm", "the segment is longer than the file", cut_at_end, error="Truncated", **VP9),
+    case(
+        "cut.avi",
+        "the chunk is longer than the file",
+        cut_at_end,
+        error="Truncated",
+        share=0.8,
+        **MPEG4,
+    ),
+    case("cut.ts", "the last packet is not whole", cut_at_end, error="Truncated", **B_FRAMES),
+    case("cut.mpg", "an end code is not always there: nothing tells", cut_at_end, **MPEG2),
+    case("cut.gif", "no trailer", cut_at_end, error="Truncated", codec="gif", pix_fmt="rgb8"),
+    case(
+        "cut_fragments.mp4",
+        "a fragment is not whole",
+        cut_at_end,
+        error="Truncated",
+        file_options={"movflags": "+frag_keyframe+empty_moov+default_base_moof"},
+        **B_FRAMES,
+    ),
 )
-"""Files that end too early: refused, unless they are asked for."""
+"""Files that end too early: refused where they tell, unless they are asked for."""
 
 ZOO: tuple[Case, ...] = (*CODECS, *TIMES, *LIES, *SHAPES, *PIXELS, *STREAMS, *NAMES)
