@@ -46,53 +46,54 @@ def _two_spans(seconds: float) -> list[Span]:
 
 
 ALL_WAYS = {
-    "one": Way(settings=lambda n, d: {"num_frames": 1}, is_long=True),
-    "sparse": Way(settings=lambda n, d: {"num_frames": 4}),
-    "all": Way(settings=lambda n, d: {"num_frames": n}),
-    "more_than_there_are": Way(settings=lambda n, d: {"num_frames": n + 7}, is_long=True),
-    "bursts": Way(settings=lambda n, d: {"num_frames": 9, "burst_frames": 3}),
-    "pieces": Way(settings=lambda n, d: {"num_frames": 2, "clip_s": d / 5.3}),
+    "one": Way(settings=lambda _n, _d: {"num_frames": 1}, is_long=True),
+    "sparse": Way(settings=lambda _n, _d: {"num_frames": 4}),
+    "all": Way(settings=lambda n, _d: {"num_frames": n}),
+    "more_than_there_are": Way(settings=lambda n, _d: {"num_frames": n + 7}, is_long=True),
+    "bursts": Way(settings=lambda _n, _d: {"num_frames": 9, "burst_frames": 3}),
+    "pieces": Way(settings=lambda _n, d: {"num_frames": 2, "clip_s": d / 5.3}),
     "bursts_of_pieces": Way(
-        settings=lambda n, d: {"num_frames": 4, "burst_frames": 4, "clip_s": d / 7}, is_long=True
+        settings=lambda _n, d: {"num_frames": 4, "burst_frames": 4, "clip_s": d / 7}, is_long=True
     ),
-    "spans": Way(settings=lambda n, d: {"num_frames": 3}, spans=_out_of_order),
+    "spans": Way(settings=lambda _n, _d: {"num_frames": 3}, spans=_out_of_order),
     "random": Way(
-        settings=lambda n, d: {"pick": "random", "num_frames": 6, "burst_frames": 2, "seed": 3}
+        settings=lambda _n, _d: {"pick": "random", "num_frames": 6, "burst_frames": 2, "seed": 3}
     ),
     "random_pieces": Way(
-        settings=lambda n, d: {"pick": "random", "num_frames": 3, "seed": 1, "clip_s": d / 3},
+        settings=lambda _n, d: {"pick": "random", "num_frames": 3, "seed": 1, "clip_s": d / 3},
         is_long=True,
     ),
-    "stride": Way(settings=lambda n, d: {"pick": "stride", "num_frames": 5, "stride_frames": 7}),
+    "stride": Way(settings=lambda _n, _d: {"pick": "stride", "num_frames": 5, "stride_frames": 7}),
     "stride_of_1": Way(
-        settings=lambda n, d: {"pick": "stride", "num_frames": 8, "stride_frames": 1}, is_long=True
+        settings=lambda _n, _d: {"pick": "stride", "num_frames": 8, "stride_frames": 1},
+        is_long=True,
     ),
     "long_stride": Way(
-        settings=lambda n, d: {"pick": "stride", "num_frames": 8, "stride_frames": 11},
+        settings=lambda _n, _d: {"pick": "stride", "num_frames": 8, "stride_frames": 11},
         is_long=True,
     ),
-    "rate": Way(settings=lambda n, d: {"pick": "rate", "rate_fps": min(3.0, 50 / d)}),
-    "high_rate": Way(settings=lambda n, d: {"pick": "rate", "rate_fps": 90 / d}, is_long=True),
+    "rate": Way(settings=lambda _n, d: {"pick": "rate", "rate_fps": min(3.0, 50 / d)}),
+    "high_rate": Way(settings=lambda _n, d: {"pick": "rate", "rate_fps": 90 / d}, is_long=True),
     "rate_of_pieces": Way(
-        settings=lambda n, d: {"pick": "rate", "rate_fps": 7 / d, "clip_s": d / 3}, is_long=True
+        settings=lambda _n, d: {"pick": "rate", "rate_fps": 7 / d, "clip_s": d / 3}, is_long=True
     ),
     "times": Way(
-        settings=lambda n, d: {"pick": "times", "times_s": (0.7 * d, 0.0, 0.31 * d, 0.995 * d)}
+        settings=lambda _n, d: {"pick": "times", "times_s": (0.7 * d, 0.0, 0.31 * d, 0.995 * d)}
     ),
-    "keyframes": Way(settings=lambda n, d: {"pick": "keyframes"}),
+    "keyframes": Way(settings=lambda _n, _d: {"pick": "keyframes"}),
     "keyframes_of_pieces": Way(
-        settings=lambda n, d: {"pick": "keyframes", "clip_s": d / 4}, is_long=True
+        settings=lambda _n, d: {"pick": "keyframes", "clip_s": d / 4}, is_long=True
     ),
-    "overlapping": Way(settings=lambda n, d: {"num_frames": 2, "clip_s": d / 3, "hop_s": d / 7}),
+    "overlapping": Way(settings=lambda _n, d: {"num_frames": 2, "clip_s": d / 3, "hop_s": d / 7}),
     "apart": Way(
-        settings=lambda n, d: {"num_frames": 2, "clip_s": d / 9, "hop_s": d / 4}, is_long=True
+        settings=lambda _n, d: {"num_frames": 2, "clip_s": d / 9, "hop_s": d / 4}, is_long=True
     ),
     "context": Way(
-        settings=lambda n, d: {"num_frames": 4, "context_s": 0.15 * d}, spans=_two_spans
+        settings=lambda _n, d: {"num_frames": 4, "context_s": 0.15 * d}, spans=_two_spans
     ),
-    "snapped": Way(settings=lambda n, d: {"num_frames": 4, "snap_s": 0.1 * d}),
+    "snapped": Way(settings=lambda _n, d: {"num_frames": 4, "snap_s": 0.1 * d}),
     "far_snapped": Way(
-        settings=lambda n, d: {"pick": "rate", "rate_fps": 9 / d, "snap_s": 0.5 * d}, is_long=True
+        settings=lambda _n, d: {"pick": "rate", "rate_fps": 9 / d, "snap_s": 0.5 * d}, is_long=True
     ),
 }
 
@@ -143,21 +144,20 @@ def allowed_frames(
     return allowed
 
 
-def _ticks(reference: Reference, seconds: float | Fraction) -> int:
-    """The nearest tick: seconds that were rounded once still name their frame."""
-    return round(Fraction(seconds) / reference.time_base)
+SLACK_S = Fraction(1, 1_000_000)
+"""Seconds that were rounded as floats still name their frame."""
 
 
 def _on_display(reference: Reference, seconds: float | Fraction) -> int:
-    at = reference.ticks[0] + _ticks(reference, seconds)
-    return max((i for i, tick in enumerate(reference.ticks) if tick <= at), default=0)
+    """The last frame that began by then."""
+    at = Fraction(seconds) + SLACK_S
+    return max((i for i, time in enumerate(reference.times) if time <= at), default=0)
 
 
 def _within(reference: Reference, start_s: float, end_s: float) -> list[int]:
     """The frames that begin in the span; where none does, the one that is on display."""
-    first = reference.ticks[0]
-    lo, hi = _ticks(reference, start_s), _ticks(reference, end_s)
-    within = [i for i, tick in enumerate(reference.ticks) if lo <= tick - first < hi]
+    lo, hi = Fraction(start_s), Fraction(end_s)
+    within = [i for i, time in enumerate(reference.times) if lo <= time + SLACK_S < hi]
     return within or [_on_display(reference, start_s)]
 
 
