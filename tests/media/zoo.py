@@ -691,6 +691,8 @@ TIMES = (
     case("variable_rate.ts", "uneven times, no durations", bframes=2, pts=IRREGULAR),
     case("variable_rate.webm", "uneven times", pts=IRREGULAR, **VP9),
     case("gaps.avi", "an empty chunk where no frame is shown", codec="mpeg4", pts=IRREGULAR),
+    case("gaps_h264.avi", "times that FFmpeg makes up are a frame late", pts=IRREGULAR),
+    case("late_start.avi", "the same: the first frame stays for seconds", pts=range(50, 98)),
     case("gaps_b_frames.avi", "the same with B-frames", pts=IRREGULAR, **MPEG4),
     case("gaps_mjpeg.avi", "the same, key frames only", pts=IRREGULAR, **MJPEG),
     case(
@@ -843,6 +845,16 @@ LIES = (
         **B_FRAMES,
     ),
     case("starts_midway.mkv", "the first key frame is not there", cut_at_front, packets=5),
+    case(
+        "starts_midway_refresh.mkv",
+        "the first packets only renew the picture, and show nothing",
+        cut_at_front,
+        num_frames=30,
+        width=80,
+        height=64,
+        pts=IRREGULAR,
+        options={"x264-params": "intra-refresh=1:ref=1:b-adapt=1:b-pyramid=strict:weightp=0"},
+    ),
     case(
         "starts_midway_b_frames.mkv", "the same with B-frames", cut_at_front, packets=5, **B_FRAMES
     ),
