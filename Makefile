@@ -3,6 +3,7 @@
 
 PY := .venv/bin/python
 READY := .venv/.installed
+PEERS := .venv/.installed-bench
 
 export VIDEOPROC_WORKSPACE ?= $(CURDIR)/workspace
 DATA ?= workspace/demo
@@ -34,6 +35,14 @@ test: $(READY) ## run the quick tests
 .PHONY: test-slow
 test-slow: $(READY) ## run the long tests: clusters, faults, kills
 	@$(PY) -m pytest -m slow
+
+.PHONY: bench-media
+bench-media: $(PEERS) ## measure the media engine beside its peers (DATA_DIR=clips and surveillance_fights ARGS="--profile")
+	@[ -n "$(DATA_DIR)" ] || { echo 'which videos? make bench-media DATA_DIR=DIR, which holds clips/ and surveillance_fights/' >&2; exit 2; }
+	@$(PY) -m benchmarks.media.speed --data "$(DATA_DIR)" $(ARGS)
+
+$(PEERS): $(READY)
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[bench]" && touch $@
 
 .PHONY: lint
 lint: $(READY) ## check style, format and import contracts

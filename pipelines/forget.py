@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from pipelines import cli
 from pipelines.lineage import Lineage, check_runs, find_video, say_uses, trace_video
+from pipelines.predict_pictures import clear
 from videoproc import runlog
 from videoproc.report import night as nights
 from videoproc.report import page
@@ -80,9 +81,12 @@ def _forget(dataset: Dataset, video: Video, *, purge: bool) -> Lineage:
         _remember(dataset, video)
         deleted = _delete_rows(dataset, video)
         pages = _clear_reports(dataset, video)
+        sheets = _clear_predictions(before, video)
         say("forget", f"{video.uri}: {_counted(deleted)}")
         if pages:
             say("forget", f"{plural(pages, 'report')} made again without pictures")
+        if sheets:
+            say("forget", f"pictures of {plural(sheets, 'run')} of predict emptied")
         if purge:
             _purge(before, dataset)
         else:
@@ -140,6 +144,16 @@ def _clear_reports(dataset: Dataset, video: Video) -> int:
         _clear_run(night.run_id, text, without.to_json())
         cleared += 1
     return cleared
+
+
+def _clear_predictions(before: Lineage, video: Video) -> int:
+    """Runs of predict whose pictures show the video, and no longer do."""
+    runs = [
+        runlog.open_run(use.run_id, workspace=cli.workspace())
+        for use in before.uses
+        if use.job == "predict"
+    ]
+    return sum(clear(run, video_id=video.video_id) for run in runs)
 
 
 def _clear_run(run_id: str, text: str, record: str) -> None:

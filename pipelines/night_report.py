@@ -226,7 +226,7 @@ class _Pictures:
 
     def sheets(self) -> list[page.Sheet]:
         """One a label: of the videos that came in tonight, or else of the corpus."""
-        from videoproc.report.pictures import contact_sheet
+        from videoproc.report.pictures import middles
 
         if self.diary.manifest is None or not self.diary.dataset.clips.exists:
             return []
@@ -247,15 +247,15 @@ class _Pictures:
             ]
             for label, videos in largest
         }
-        frames = self._frames([clip_id for ids in clip_ids.values() for clip_id in ids])
+        rows = self._rows([clip_id for ids in clip_ids.values() for clip_id in ids])
         found = {
-            label: [frames[clip_id] for clip_id in ids if clip_id in frames]
+            label: [schema.frames_of(rows[clip_id]) for clip_id in ids if clip_id in rows]
             for label, ids in clip_ids.items()
         }
         return [
             page.Sheet(
                 caption=f"{label}: {len(clips)} of {len(by_label[label]):,} videos of {what}",
-                jpeg=contact_sheet(clips, columns=4),
+                jpeg=middles(clips, columns=4),
             )
             for label, clips in found.items()
             if clips
@@ -263,14 +263,12 @@ class _Pictures:
 
     def mistakes(self) -> list[page.Mistake]:
         """The most confident of each model."""
-        from videoproc.report.pictures import strip
-
         told = [
             (model, row)
             for model, run in self.diary.models.items()
             for row in _mistakes_of(run)[:MISTAKES]
         ]
-        frames = self._frames([row["clip_id"] for _, row in told])
+        rows = self._rows([row["clip_id"] for _, row in told])
         self.shown |= {row["video_id"] for _, row in told}  # by name, if not by picture
         return [
             page.Mistake(
@@ -279,18 +277,19 @@ class _Pictures:
                 true=row["true"],
                 told=row["told"],
                 confidence=row["confidence"],
-                jpeg=strip(frames[row["clip_id"]]) if row["clip_id"] in frames else None,
+                pictures=_still_and_moving(rows.get(row["clip_id"])),
             )
             for model, row in told
         ]
 
-    def _frames(self, clip_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
-        frames: dict[str, np.ndarray] = {}
+    def _rows(self, clip_ids: Sequence[str]) -> Mapping[str, Row]:
+        """Clip rows, for `schema.frames_of`, by id."""
+        rows: dict[str, Row] = {}
         try:
             places = locate_clips(self.diary.dataset.clips, clip_ids) if clip_ids else {}
         except OSError as error:
             say("nightly", f"no pictures of clips: {cli.in_one_line(error)}")
-            return frames
+            return rows
         for clip_id, place in places.items():
             try:
                 row = self.reader(place)
@@ -298,8 +297,17 @@ class _Pictures:
                 say("nightly", f"no picture of clip {clip_id}: {cli.in_one_line(error)}")
                 continue
             self.shown.add(row["video_id"])
-            frames[clip_id] = schema.frames_of(row)
-        return frames
+            rows[clip_id] = row
+        return rows
+
+
+def _still_and_moving(row: Row | None) -> page.StillAndMoving | None:
+    from videoproc.report.pictures import moving, strip
+
+    if row is None:
+        return None
+    frames = schema.frames_of(row)
+    return page.StillAndMoving(jpeg=strip(frames), webp=moving(frames, pts_s=row["pts_s"]))
 
 
 def _mistakes_of(run: runlog.Run) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipelines import cli
 from pipelines.extract import prune
+from pipelines.predict_pictures import NEEDED, Picturing, Shown, with_shown
 from videoproc import runlog
 from videoproc.augment import make_views
 from videoproc.corpus import manifest
@@ -41,6 +42,8 @@ class PredictConfig:
         run: the id of the training run whose best model is applied, or its beginning.
         batch_size: clips that the model takes at once.
         accept: material that is taken as it is, or refused.
+        pictures: how many of the most, and how many of the least confident predictions of this run
+            are shown with frames in predictions.jpg and predictions.mp4 in MLflow; 0 for none.
         limits: what decoding one video may cost before it is given up.
         max_failed_share: fail the job when more than this share of the videos cannot be decoded.
         max_failed: fail the job when more videos than this cannot; by default any number.
@@ -51,6 +54,7 @@ class PredictConfig:
     run: str
     batch_size: int = 32
     accept: Accept = field(default_factory=Accept)
+    pictures: int = 8
     limits: Limits = field(default_factory=Limits)
     max_failed_share: float = 0.2
     max_failed: int | None = None
@@ -59,6 +63,8 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}: use 1 or more")
+        if self.pictures < 0:
+            raise ValueError(f"pictures is {self.pictures}: use 0 for none, or more")
         cli.check_share(self.max_failed_share, setting="max_failed_share")
 
 
@@ -106,7 +112,7 @@ def predict(config: PredictConfig) -> Predicted:
     ) as run:
         with session.cluster(inline=config.inline):
             began = time.monotonic()
-            _apply(work, dataset, table, card, folder, config, intake)
+            shown = _apply(work, dataset, table, card, folder, config, intake, job=run.run_id)
             cores = 1 if config.inline else session.num_cpus()
             busy_s = time.monotonic() - began
         if dataset.manifest.version != version:  # what has left the corpus meanwhile came in again
@@ -137,6 +143,7 @@ def predict(config: PredictConfig) -> Predicted:
             "predict",
             f"worker time: {where_time_went(done.seconds)}; idle {done.idle_s:.1f} core s",
         )
+        shown.log(run, uris={video.video_id: video.uri for video in videos})
         _check_budget(intake.failures + work.held, videos, dataset, config, done)
     return done
 
@@ -190,10 +197,17 @@ def _apply(
     folder: Path,
     config: PredictConfig,
     intake: Intake,
-) -> None:
+    *,
+    job: str,
+) -> Shown:
     recipe = card.make_recipe()
+    shown = Shown(count=config.pictures)
+    predictor: Callable[[], dataflow.BatchStep] = partial(Predictor, folder, run_id=config.run)
+    is_pictured = config.pictures > 0 and set(table.schema.names) >= NEEDED
     model = dataflow.ModelStage(
-        make=partial(Predictor, folder, run_id=config.run),
+        make=partial(Picturing, predictor, count=config.pictures, job=job)
+        if is_pictured
+        else predictor,
         batch_size=config.batch_size,
         num_gpus=0 if config.inline else min(1, session.num_gpus()),
     )
@@ -217,10 +231,17 @@ def _apply(
     progress = Progress(job="predict", unit="clips", total=len(work.done) + work.num_clips)
     parts = [(step.stored_rows(dataset.clips, work.done), read)]
     for rows, steps in itertools.chain(parts, ((rows, decode) for rows in work.windows())):
-        receipts = dataflow.run(rows, steps=steps, model=model, sink=sink, inline=config.inline)
-        for _ in intake.take(receipts):
+        receipts = dataflow.run(
+            rows,
+            steps=steps,
+            model=model,
+            sink=with_shown(sink) if is_pictured else sink,
+            inline=config.inline,
+        )
+        for _ in intake.take(shown.watch(receipts) if is_pictured else receipts):
             progress.advance_to(intake.num_rows)
     progress.close()
+    return shown
 
 
 def _select(good: pa.Table, *, columns: pa.Schema) -> pa.Table:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.web import Web, serve
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # Before anything imports the stack: nothing of a test reaches a cluster or a store of the user's.
@@ -84,6 +86,13 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     boto3.client("s3").create_bucket(Bucket=name)
     return f"s3://{name}"
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A web server on loopback, without files."""
+    with serve() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.web import Web
 from videoproc import storage
-from videoproc.storage import Anywhere, RemotePath, at
+from videoproc.storage import Anywhere, HttpPath, RemotePath, at
 from videoproc.types import UserError
 
 
@@ -149,15 +150,20 @@ def test_what_is_written_has_the_rights_of_any_file(tmp_path: Path) -> None:
         ("file:///data/a.mp4", Path("/data/a.mp4")),
         ("s3://bucket/a b/ü", RemotePath("s3://bucket/a b/ü")),
         ("gs://bucket/folder/", RemotePath("gs://bucket/folder")),
+        ("http://host/a%20b.mp4?key=1/", HttpPath("http://host/a%20b.mp4?key=1/")),
+        ("https://host:8443/a", HttpPath("https://host:8443/a")),
     ],
 )
 def test_text_names_a_place(text: str, place: Anywhere) -> None:
     assert at(text) == place
 
 
-@pytest.mark.parametrize("text", ["ftp://host/a", "s3://", "s3:///a", "s3://bucket//a"])
+@pytest.mark.parametrize(
+    "text",
+    ["ftp://host/a", "s3://", "s3:///a", "s3://bucket//a", "http:///a", "https://", "http://[a"],
+)
 def test_text_that_names_no_place_is_refused_with_those_that_would(text: str) -> None:
-    with pytest.raises(UserError, match="s3://"):
+    with pytest.raises(UserError, match=r"(s3|https)://"):
         at(text)
 
 
@@ -171,3 +177,48 @@ def test_a_remote_place_has_the_parts_of_a_path() -> None:
     assert (place.name, place.suffix, place.parent.name) == ("b.tar.gz", ".gz", "a")
     assert str(place.parent / "c") == "s3://bucket/a/c"
     assert place.relative_to(RemotePath("s3://bucket")) == Path("a/b.tar.gz")
+
+
+def test_a_file_of_a_web_server_is_read_like_any_other(web: Web) -> None:
+    file = at(web.put("/folder/a%20b.txt", "é\nb\n".encode()))
+    assert (file.name, file.suffix) == ("a b.txt", ".txt")
+    assert file.is_file()
+    assert not file.is_dir()
+    assert storage.size_bytes(file) == 5
+    assert file.read_bytes() == "é\nb\n".encode()
+    with file.open("r", encoding="utf-8") as lines:
+        assert list(lines) == ["é\n", "b\n"]
+    with file.open("rb") as binary:
+        binary.seek(3)
+        assert binary.read() == b"b\n"
+    found = storage.look(file)
+    assert found is not None
+    assert (found.path, found.size_bytes, found.stamp) == (file, 5, "etag:1")
+    none = at(f"{web.address}/none")
+    assert storage.look(none) is None
+    assert storage.size_bytes(none) is None
+    assert not none.exists()
+    with pytest.raises(FileNotFoundError, match="HTTP 404"):
+        none.open("rb")
+
+
+def test_names_beside_a_file_of_a_web_server_are_encoded() -> None:
+    folder = at("https://host/lists/videos.csv?key=1").parent
+    assert str(folder) == "https://host/lists"
+    assert str(folder / "a b/50% #1?.mp4") == "https://host/lists/a%20b/50%25%20%231%3F.mp4"
+    assert (folder / "a b/50% #1?.mp4").name == "50% #1?.mp4"
+
+
+def test_a_web_server_is_not_written_to_and_lists_nothing() -> None:
+    file = at("https://user:secret@host/a.mp4?key=secret")
+    for write in (
+        lambda: storage.write_whole(file, b"1"),
+        lambda: file.open("w"),
+        lambda: file.unlink(missing_ok=True),
+        lambda: file.mkdir(parents=True),
+    ):
+        with pytest.raises(UserError, match=r"^https://host/a.mp4 can only be read") as refused:
+            write()
+        assert "secret" not in str(refused.value)
+    with pytest.raises(UserError, match="lists no folder"):
+        list(storage.files_below(file))

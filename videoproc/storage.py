@@ -2,7 +2,8 @@
 
 A local place is a `pathlib.Path`; an `s3://` or `gs://` one is a `RemotePath`, which knows the part
 of pathlib that the pipeline uses. Credentials and endpoint come from the environment alone
-(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL).
+(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL). A file behind
+`http://` or `https://` is an `HttpPath`: it is read, never written, and has no folder to list.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NoReturn, cast
+from urllib.parse import quote, unquote, urlsplit
 
+from videoproc.remote import ArrowSource, HttpSource, RangeFile, S3Source, http
+from videoproc.remote.s3 import STORE_REFUSES as STORE_REFUSES
+from videoproc.remote.s3 import boto_client, boto_errors
 from videoproc.types import UserError
 
 SCHEMES = ("s3", "gs")
-STORE_REFUSES = "the object store refuses"
+HTTP_SCHEMES = ("http", "https")
 READ_AHEAD_BYTES = 1 << 20  # a remote file is read in ranges of this size
 
 
@@ -117,6 +122,69 @@ class RemotePath:
                 raise
 
 
+class HttpPath(RemotePath):
+    """A file that a web server gives out. Its address is taken as it is, percent signs and all."""
+
+    def __post_init__(self) -> None:
+        try:
+            is_address = bool(urlsplit(self.uri).hostname)
+        except ValueError:  # a bracket without its other
+            is_address = False
+        if not is_address:
+            raise UserError(f"{http.shown(self.uri)!r} is no address: use https://host/folder/file")
+
+    def __truediv__(self, name: str | Path) -> HttpPath:
+        """The file called `name`, which is not encoded yet, in the folder that this one is."""
+        parts = urlsplit(self.uri)
+        path = f"{parts.path.rstrip('/')}/{quote(str(name))}"
+        return HttpPath(parts._replace(path=path, query="", fragment="").geturl())
+
+    @property
+    def parent(self) -> HttpPath:
+        parts = urlsplit(self.uri)
+        path = parts.path.rstrip("/").rpartition("/")[0]
+        return HttpPath(parts._replace(path=path, query="", fragment="").geturl())
+
+    @property
+    def key(self) -> str:
+        """host/folder/file, decoded."""
+        parts = urlsplit(self.uri)
+        return f"{parts.netloc.rpartition('@')[2]}{unquote(parts.path)}".rstrip("/")
+
+    def is_file(self) -> bool:
+        return look(self) is not None
+
+    def is_dir(self) -> bool:
+        return False
+
+    def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> NoReturn:  # noqa: ARG002
+        _refuse_to_write(self)
+
+    def open(self, mode: str = "r", *, encoding: str = "utf-8", newline: str | None = None) -> Any:
+        if set(mode) & set("wax+"):
+            _refuse_to_write(self)
+        binary = io.BufferedReader(open_ranges(self))
+        if "b" in mode:
+            return binary
+        return io.TextIOWrapper(binary, encoding=encoding, newline=newline)
+
+    def read_bytes(self) -> bytes:
+        with open_ranges(self) as file:
+            return file.readall()
+
+    def write_bytes(self, content: bytes | memoryview) -> NoReturn:  # noqa: ARG002
+        _refuse_to_write(self)
+
+    def unlink(self, *, missing_ok: bool = False) -> NoReturn:  # noqa: ARG002
+        _refuse_to_write(self)
+
+
+def _refuse_to_write(place: HttpPath) -> NoReturn:
+    raise UserError(
+        f"{http.shown(place.uri)} can only be read: name a path or a place in an object store"
+    )
+
+
 Anywhere = Path | RemotePath
 
 
@@ -129,10 +197,22 @@ def at(text: str | Path | RemotePath) -> Anywhere:
         return Path(text)
     if scheme == "file":
         return Path(str(text).removeprefix("file://"))
+    if scheme in HTTP_SCHEMES:
+        return HttpPath(str(text))
     if scheme not in SCHEMES:
-        known = ", ".join(f"{name}://" for name in SCHEMES)
+        known = ", ".join(f"{name}://" for name in (*SCHEMES, *HTTP_SCHEMES))
         raise UserError(f"{text!r} is in no store that is known: use a path, {known}")
     return RemotePath(str(text).rstrip("/"))
+
+
+def open_ranges(place: RemotePath) -> RangeFile:
+    """The file at a remote place, of which only what is read is fetched. Raises OSError."""
+    if isinstance(place, HttpPath):
+        return RangeFile(HttpSource(place.uri))
+    if place.uri.startswith("s3://"):
+        bucket, _, key = place.key.partition("/")
+        return RangeFile(S3Source(bucket, key))
+    return RangeFile(ArrowSource(_store(place).open_input_file(place.key), name=place.uri))
 
 
 def filesystem(place: Anywhere) -> Any:
@@ -157,6 +237,9 @@ def size_bytes(file: Anywhere) -> int | None:
     """The size of a file; None where there is none."""
     if isinstance(file, Path):
         return file.stat().st_size if file.is_file() else None
+    if isinstance(file, HttpPath):
+        found = look(file)
+        return None if found is None else found.size_bytes
     info = _store(file).get_file_info(file.key)
     return int(info.size) if info.is_file else None
 
@@ -242,6 +325,8 @@ def look(file: Anywhere) -> File | None:
             return _local_file(file) if file.is_file() else None
         except FileNotFoundError:
             return None
+    if isinstance(file, HttpPath):
+        return _http_file(file)
     if file.uri.startswith("s3://"):
         return _s3_file(file)
     info = _store(file).get_file_info(file.key)
@@ -291,12 +376,21 @@ def _local_file(path: Path) -> File:
     )
 
 
+def _http_file(path: HttpPath) -> File | None:
+    found = http.look(path.uri)
+    if found is None:
+        return None
+    return File(
+        path=path, size_bytes=found.size_bytes, stamp=found.stamp, modified_s=found.modified_s
+    )
+
+
 # pyarrow lists no etags, and S3's times have whole seconds: so boto3 lists and looks.
 def _s3_files(folder: RemotePath) -> Iterator[File]:
     bucket, _, prefix = folder.key.partition("/")
     below = f"{prefix}/" if prefix else ""
-    with _boto_errors(folder):
-        pages = _boto_client().get_paginator("list_objects_v2")
+    with boto_errors(folder):
+        pages = boto_client().get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=bucket, Prefix=below):
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):
@@ -307,8 +401,8 @@ def _s3_files(folder: RemotePath) -> Iterator[File]:
 def _s3_file(file: RemotePath) -> File | None:
     bucket, _, key = file.key.partition("/")
     try:
-        with _boto_errors(file):
-            found = _boto_client().head_object(Bucket=bucket, Key=key)
+        with boto_errors(file):
+            found = boto_client().head_object(Bucket=bucket, Key=key)
     except FileNotFoundError:
         return None
     return _described(file, found, size_bytes=found["ContentLength"])
@@ -323,33 +417,12 @@ def _described(path: RemotePath, item: Mapping[str, Any], *, size_bytes: int) ->
     )
 
 
-@contextmanager
-def _boto_errors(place: RemotePath) -> Iterator[None]:
-    """boto3's errors as those that files have."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            raise FileNotFoundError(f"{STORE_REFUSES} {place}: {error}") from error
-        raise OSError(f"{STORE_REFUSES} {place}: {error}") from error
-    except BotoCoreError as error:
-        raise OSError(f"{STORE_REFUSES} {place}: {error}") from error
-
-
-def _boto_client() -> Any:
-    return _make_boto_client(os.environ.get("AWS_ENDPOINT_URL"))
-
-
-@functools.cache
-def _make_boto_client(_: str | None) -> Any:
-    import boto3  # half a second, which a night on a disk saves
-
-    return boto3.client("s3")  # made anew it takes 20 ms; threads may share it
-
-
 def _store(place: RemotePath) -> Any:
+    if isinstance(place, HttpPath):
+        raise UserError(
+            f"{http.shown(place.uri)} is a file of a web server, which lists no folder and keeps "
+            "no table: name a path or a place in an object store"
+        )
     scheme = place.uri.partition("://")[0]
     return _make_store(scheme, os.environ.get("AWS_ENDPOINT_URL"))
 

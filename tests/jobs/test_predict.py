@@ -1,16 +1,24 @@
-"""predict: a row for every clip of every readable video, once."""
+"""predict: a row for every clip of every readable video, once, and pictures of a few."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import av
+import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from pipelines.evaluate import EvaluateConfig, evaluate
 from pipelines.extract import ExtractConfig, extract
+from pipelines.forget import ForgetConfig, forget
 from pipelines.predict import PredictConfig, predict
+from pipelines.predict_pictures import MOVING, PICTURED, SHEET, clear
+from videoproc import runlog
 from videoproc.tables import Dataset, FrameFormat, Table
 from videoproc.tasks import select_task
 from videoproc.types import Row, UserError
@@ -32,6 +40,23 @@ def run_predict(data: Path, trained, *, inline: bool = True) -> dict[str, Row]:
 def readable(data: Path) -> dict[str, Row]:
     rows = Dataset(folder=data).manifest.read().to_pylist()
     return {row["video_id"]: row for row in rows if row["error"] is None}
+
+
+def run_of(data: Path, trained) -> runlog.Run:
+    """The run of predict over a dataset."""
+    import mlflow
+
+    client = mlflow.MlflowClient(runlog.tracking_uri(trained.workspace))
+    experiment = client.get_experiment_by_name(f"{data.name}-processing")
+    wanted = f"tags.job = 'predict' and tags.data = '{data}'"
+    (found,) = client.search_runs([experiment.experiment_id], wanted)
+    return runlog.open_run(found.info.run_id, workspace=trained.workspace)
+
+
+def extremes(rows: Iterable[Row], *, count: int) -> list[str]:
+    """The videos of the most and the least confident predictions."""
+    ranked = sorted(rows, key=lambda row: (-row["probability"], row["clip_id"]))
+    return sorted(row["video_id"] for row in [*ranked[:count], *ranked[-count:]])
 
 
 @pytest.fixture
@@ -103,6 +128,7 @@ def test_stored_clips_are_read_and_missing_ones_decoded_on_ray(
     rows = run_predict(half_extracted, trained, inline=False)
     assert rows.keys() == readable(half_extracted).keys()
     assert Dataset(folder=half_extracted).clips.version == before
+    assert run_of(half_extracted, trained).read_json(PICTURED) == extremes(rows.values(), count=8)
 
 
 def test_videos_without_a_label_are_answered_too(trained, extracted: Path) -> None:
@@ -165,3 +191,46 @@ def test_a_run_that_does_not_exist_is_named(extracted: Path) -> None:
 def test_a_dataset_without_a_manifest_says_what_to_run_first(trained, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no manifest: run `python -m pipelines.index"):
         predict(PredictConfig(data=str(tmp_path / "nothing"), run=trained.run_id))
+
+
+def test_the_most_and_least_confident_clips_are_shown_beside_the_predictions(
+    trained, half_extracted: Path
+) -> None:
+    config = PredictConfig(data=str(half_extracted), run=trained.run_id, pictures=3, inline=True)
+    predict(config)
+    run = run_of(half_extracted, trained)
+    rows = table_of(half_extracted).read().to_pylist()
+    assert run.read_json(PICTURED) == extremes(rows, count=3)
+    assert Image.open(io.BytesIO(run.read_bytes(SHEET))).format == "JPEG"
+    with av.open(io.BytesIO(run.read_bytes(MOVING))) as video:
+        frames = [frame.to_ndarray(format="rgb24").astype(int) for frame in video.decode(video=0)]
+    assert len(frames) == 3 * 4, "each clip has 4 frames, shown three times"
+    assert np.abs(frames[0] - frames[2]).max() > 50, "something moves"
+
+
+def test_without_pictures_none_are_made(trained, extracted: Path) -> None:
+    predict(PredictConfig(data=str(extracted), run=trained.run_id, pictures=0, inline=True))
+    run = run_of(extracted, trained)
+    assert not any(run.has(name) for name in (SHEET, MOVING, PICTURED))
+
+
+def test_a_negative_number_of_pictures_is_refused() -> None:
+    with pytest.raises(ValueError, match="pictures is -1: use 0 for none"):
+        PredictConfig(data="d", run="r", pictures=-1)
+
+
+def test_a_video_that_is_forgotten_leaves_the_pictures(trained, extracted: Path) -> None:
+    predict(PredictConfig(data=str(extracted), run=trained.run_id, pictures=2, inline=True))
+    run = run_of(extracted, trained)
+    pictured, before = run.read_json(PICTURED), run.read_bytes(SHEET)
+    digests = {video_id: row["digest"] for video_id, row in readable(extracted).items()}
+    stranger = next(video_id for video_id in digests if video_id not in pictured)
+    assert not clear(run, video_id=stranger)
+    assert run.read_bytes(SHEET) == before
+
+    forget(ForgetConfig(digests[pictured[0]], data=str(extracted)))
+
+    assert run.read_json(PICTURED) == []
+    assert len(run.read_bytes(SHEET)) < len(before)
+    with av.open(io.BytesIO(run.read_bytes(MOVING))) as video:
+        assert len(list(video.decode(video=0))) == 1

@@ -7,6 +7,8 @@ import pytest
 from videoproc.media import probe, write_video
 from videoproc.media.container import HEAD_BYTES, promised_bytes
 
+GIF = {"codec": "gif", "pix_fmt": "rgb8", "crf": None}
+
 
 @pytest.mark.parametrize("name", ["v.mkv", "v.webm", "v.avi"])
 def test_a_whole_file_promises_the_bytes_that_it_has(tmp_path, moving_picture, name):
@@ -50,3 +52,12 @@ def test_the_length_of_a_segment_is_coded_in_one_to_eight_bytes():
     assert promised_bytes(header + b"\x85") == len(header) + 1 + 5
     assert promised_bytes(header + b"\x40\x05") == len(header) + 2 + 5
     assert promised_bytes(header + b"\x01" + bytes(6) + b"\x05") == len(header) + 8 + 5
+
+
+@pytest.mark.parametrize(("name", "settings"), [("v.ts", {}), ("v.gif", GIF)])
+def test_what_tells_no_length_may_still_show_its_end(tmp_path, moving_picture, name, settings):
+    write_video(tmp_path / name, moving_picture(30), fps=25, **settings)
+    whole = (tmp_path / name).read_bytes()
+    assert probe(tmp_path / name).flags == ()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2 | 1])
+    assert probe(tmp_path / name).flags == ("truncated",)

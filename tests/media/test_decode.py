@@ -12,6 +12,7 @@ import pytest
 
 from videoproc.media import (
     Accept,
+    Cost,
     Limits,
     MediaError,
     Sampling,
@@ -118,51 +119,41 @@ def test_a_rotated_picture_stands_upright(tmp_path):
     assert red[:10].max() < 50
 
 
-def test_a_sparse_read_decodes_only_what_it_needs(tmp_path, moving_picture, monkeypatch):
+def cost_of(path: Path, **settings: object) -> Cost:
+    cost = Cost()
+    list(read_clips(path, size=SIZE, cost=cost, **settings))
+    return cost
+
+
+def test_a_sparse_read_decodes_only_what_it_needs(tmp_path, moving_picture):
     path = tmp_path / "v.mp4"
     write_video(path, moving_picture(200), fps=25, gop_frames=10)
-    decoded = decoded_packets(monkeypatch)
-    list(read_clips(path, sampling=Sampling(num_frames=2), size=SIZE))  # frames 50 and 150
-    assert len(decoded) == 2
+    cost = cost_of(path, sampling=Sampling(num_frames=2))  # frames 50 and 150: key frames
+    assert (cost.packets_decoded, cost.frames_decoded) == (2, 2)
 
 
-def test_frames_that_nothing_refers_to_are_not_decoded(tmp_path, moving_picture, monkeypatch):
+def test_frames_that_nothing_refers_to_are_not_decoded(tmp_path, moving_picture):
     path = tmp_path / "v.mp4"
     write_video(path, moving_picture(60), fps=25, gop_frames=60, bframes=2)
-    delivered = decoded_packets(monkeypatch, count_frames=True)
-    list(read_clips(path, sampling=Sampling(pick="times", times_s=(2.0,)), size=SIZE))
-    assert sum(delivered) < 45  # of 51, and 22 of all 60 are referred to by none
+    cost = cost_of(path, sampling=Sampling(pick="times", times_s=(2.0,)))
+    assert cost.frames_decoded < 45  # of 51; 22 of all 60 are referred to by none
 
 
-def decoded_packets(monkeypatch: pytest.MonkeyPatch, *, count_frames: bool = False) -> list[int]:
-    """Filled as packets go into the decoder: sizes, or how many frames came out."""
-    seen: list[int] = []
-    decode_visit = decode_module._decode_visit
-
-    def watching(context, packets, visit, *, skips):
-        def watched():
-            for packet in packets:
-                seen.append(packet.size)
-                yield packet
-
-        if not count_frames:
-            yield from decode_visit(context, watched(), visit, skips=skips)
-            return
-        for frame in decode_visit(context, packets, visit, skips=skips):
-            seen.append(1)
-            yield frame
-
-    monkeypatch.setattr(decode_module, "_decode_visit", watching)
-    return seen
+def test_snapping_costs_less(tmp_path, moving_picture):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(100), fps=25, gop_frames=25, bframes=2)
+    exact = cost_of(path, sampling=Sampling(pick="rate", rate_fps=2.0))
+    snapped = cost_of(path, sampling=Sampling(pick="rate", rate_fps=2.0, snap_s=0.5))
+    assert snapped.frames_decoded < exact.frames_decoded / 4
 
 
-def test_several_samplings_share_one_pass(tmp_path, moving_picture, monkeypatch):
+def test_several_samplings_share_one_pass(tmp_path, moving_picture):
     path = tmp_path / "v.mp4"
     write_video(path, moving_picture(60), fps=20, gop_frames=12, bframes=2)
     samplings = [Sampling(num_frames=60), Sampling(num_frames=5, clip_s=1.0)]
-    decoded = decoded_packets(monkeypatch)
-    clips = list(read_clips(path, sampling=samplings, size=SIZE))
-    assert len(decoded) == 60
+    cost = Cost()
+    clips = list(read_clips(path, sampling=samplings, size=SIZE, cost=cost))
+    assert cost.frames_decoded == 60
     assert [(clip.sampling, clip.start_s) for clip in clips] == [(0, 0), (1, 0), (1, 1), (1, 2)]
     for number, sampling in enumerate(samplings):
         alone = list(read_clips(path, sampling=sampling, size=SIZE))

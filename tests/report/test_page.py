@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from videoproc.report.night import Failure, ModelResult, Night
-from videoproc.report.page import Mistake, Sheet, headline, render
+from videoproc.report.page import Mistake, Sheet, StillAndMoving, headline, render
 
 EVIL = "<script>alert('x')</script>\"><img src=http://evil/x onerror=alert(1)>"
 
@@ -45,6 +45,16 @@ FULL = night(
 )
 
 
+MISTAKE = Mistake(
+    model="cnn",
+    uri="/a",
+    true="left",
+    told="right",
+    confidence=0.9,
+    pictures=StillAndMoving(jpeg=b"x", webp=b"y"),
+)
+
+
 class Loaded(HTMLParser):
     """All tags of a page, and every place that a browser would fetch something from."""
 
@@ -68,13 +78,13 @@ def test_the_page_loads_nothing_from_elsewhere_and_runs_no_script() -> None:
     page = render(
         FULL,
         sheets=[Sheet(caption="left", jpeg=b"x")],
-        mistakes=[Mistake(model="cnn", uri="/a", true="l", told="r", confidence=0.9, jpeg=b"x")],
+        mistakes=[MISTAKE],
     )
     loaded = Loaded(page)
     assert "script" not in loaded.tags
     assert "link" not in loaded.tags
     assert loaded.sources, "the pictures"
-    assert all(source.startswith("data:image/jpeg;base64,") for source in loaded.sources)
+    assert all(re.match("data:image/(jpeg|webp);base64,", source) for source in loaded.sources)
     assert "default-src 'none'" in page
 
 
@@ -87,7 +97,9 @@ def test_names_from_outside_are_text_and_never_markup() -> None:
             dataset=EVIL, failures=[failure], quarantine={EVIL: 1}, models=[model(EVIL)], clips=1
         ),
         sheets=[Sheet(caption=EVIL, jpeg=b"x")],
-        mistakes=[Mistake(model=EVIL, uri=EVIL, true=EVIL, told=EVIL, confidence=0.5, jpeg=None)],
+        mistakes=[
+            Mistake(model=EVIL, uri=EVIL, true=EVIL, told=EVIL, confidence=0.5, pictures=None)
+        ],
     )
     plain = Loaded(render(night(clips=1)))
     loaded = Loaded(page)
@@ -95,6 +107,17 @@ def test_names_from_outside_are_text_and_never_markup() -> None:
     assert loaded.tags.count("img") == plain.tags.count("img") + 1, "only the sheet's own"
     assert not [source for source in loaded.sources if "evil" in source]
     assert text_of(page).count("<script>alert('x')</script>") >= 10, "shown as it is written"
+
+
+def test_a_mistake_moves_only_for_those_who_do_not_mind() -> None:
+    page = render(FULL, mistakes=[MISTAKE])
+    moving, still = re.findall(r"<img[^>]*data:image/(?:webp|jpeg)[^>]*>", page)
+    assert 'class="moving"' in moving
+    assert "class" not in still, "it stays"
+    hidden = (
+        "@media print, (prefers-reduced-motion: reduce) { figure img.moving { display: none; } }"
+    )
+    assert hidden in page
 
 
 def test_an_error_of_a_failed_night_is_the_headline() -> None:

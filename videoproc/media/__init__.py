@@ -1,5 +1,6 @@
 """Bytes to frames and back: probe, plan, decode in isolation, encode."""
 
+from videoproc.media.cost import Cost
 from videoproc.media.decode import DECODE_VERSION, read_clips
 from videoproc.media.encode import write_video
 from videoproc.media.errors import MediaError
@@ -12,6 +13,7 @@ from videoproc.media.step import decode_clips
 __all__ = [
     "DECODE_VERSION",
     "Accept",
+    "Cost",
     "Header",
     "Limits",
     "MediaError",

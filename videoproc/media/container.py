@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 HEAD_BYTES = 4096
 """Enough of a file's beginning to find what it says of its length."""
+TS_PACKET_BYTES = 188
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+
+
+def cut_short(bytes_at: Callable[[int, int], bytes], *, size_bytes: int) -> str | None:
+    """What says that a file ends too early; None where nothing does.
+
+    bytes_at: gives so many bytes (second) from a place on (first).
+    """
+    head = bytes_at(0, HEAD_BYTES)
+    promised = promised_bytes(head)
+    if promised is not None and size_bytes < promised:
+        return f"the file promises {promised} bytes, {size_bytes} are there"
+    if head[:1] == b"G" == head[TS_PACKET_BYTES : TS_PACKET_BYTES + 1] and (
+        rest := size_bytes % TS_PACKET_BYTES
+    ):
+        return f"the last packet of the transport stream has {rest} of {TS_PACKET_BYTES} bytes"
+    if head[:4] == b"GIF8" and bytes_at(max(0, size_bytes - 16), 16).rstrip(b"\0")[-1:] != b";":
+        return "the GIF has no end"
+    return None
 
 
 def promised_bytes(head: bytes) -> int | None:

@@ -18,11 +18,12 @@ import av
 import numpy as np
 from av.video.frame import PictureType
 
+from videoproc.media.cost import Cost
 from videoproc.media.errors import MediaError
 from videoproc.media.limits import Accept, Limits
 from videoproc.media.picture import Scaler, Size
 from videoproc.media.plan import PacketTable, Visit, plan_visits
-from videoproc.media.probe import read_timeline, refuse
+from videoproc.media.probe import read_timeline, refuse, size_of
 from videoproc.media.sampling import Sampling, Timeline, wanted_frames, widen
 from videoproc.media.source import Packets, Source, open_source, read_packets
 from videoproc.storage import RemotePath
@@ -43,36 +44,41 @@ def read_clips(
     spans: Sequence[tuple[float, float]] | None = None,
     accept: Accept | None = None,
     limits: Limits | None = None,
+    cost: Cost | None = None,
 ) -> Iterator[Clip]:
     """The clips of the video at `uri`: a path, or an s3://, gs:// or http(s):// address.
 
     sampling: how the video is cut into clips and which frames they take; of several, all clips are
     read in one pass, and `Clip.sampling` says by its number which one made it. size: what frames
     are scaled to; None keeps the size that is displayed. spans: (start_s, end_s) in seconds from
-    the first frame, in place of the cuts of `sampling`. accept: what material is taken.
+    the first frame, in place of the cuts of `sampling`. accept: what material is taken. cost:
+    counted up as clips are read.
 
     Clips come in the order of the spans, those of one span in the order of the samplings; without
     spans, in the order of their starts. A frame is decoded once, however many clips share it, and
     is held until the last of them is out. Raises MediaError.
 
-    >>> path = getfixture("example_video")  # 2 s, 25 frames a second, 64 x 48 pixels
-    >>> clips = list(read_clips(path, sampling=Sampling(num_frames=4, clip_s=1.0)))
+    >>> import numpy as np
+    >>> from videoproc.media import Sampling, read_clips, write_video
+    >>> grey = (np.full((48, 64, 3), i, np.uint8) for i in range(50))
+    >>> write_video("example.mp4", grey, fps=25)
+    >>> clips = list(read_clips("example.mp4", sampling=Sampling(num_frames=4, clip_s=1.0)))
     >>> [clip.frames_thwc.shape for clip in clips]
     [(4, 48, 64, 3), (4, 48, 64, 3)]
     >>> clips[0].pts_s.tolist(), clips[1].frame_indices.tolist()
     ([0.12, 0.36, 0.6, 0.84], [28, 34, 40, 46])
     """
     samplings = [sampling] if isinstance(sampling, Sampling) else list(sampling)
-    limits, accept = limits or Limits(), accept or Accept()
-    refuse(uri, accept=accept, limits=limits)
-    with open_source(uri, limits=limits) as source:
+    limits, accept, cost = limits or Limits(), accept or Accept(), cost or Cost()
+    with open_source(uri, limits=limits, cost=cost) as source:
         packets = read_packets(source, limits=limits)
-        if packets.missing and not accept.truncated:
-            raise MediaError("Truncated", packets.missing)
-        timeline = read_timeline(uri, packets, limits=limits)
+        refuse(source, packets, accept=accept)
+        timeline = read_timeline(uri, packets, limits=limits, cost=cost)
         requests = list(_requests(timeline, samplings=samplings, spans=spans))
-        reader = _Reader(uri, source=source, packets=packets, timeline=timeline, limits=limits)
-        scale = Scaler(size, sample_aspect=source.sample_aspect)
+        reader = _Reader(
+            uri, source=source, packets=packets, timeline=timeline, limits=limits, cost=cost
+        )
+        scale = Scaler(size or size_of(source, packets))
         yield from _assemble(reader, scale, requests, timeline)
 
 
@@ -154,21 +160,22 @@ class _Reader:
         packets: Packets,
         timeline: Timeline,
         limits: Limits,
+        cost: Cost,
     ) -> None:
         self._uri = uri
         self._source = source
         self._packets = packets
         self._timeline = timeline
         self._limits = limits
+        self._cost = cost
+        self._skips = _skips_unreferenced(source)
 
     def read(self, wanted: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
         """The wanted frames (numbers, ascending), about in order. Raises MediaError."""
         missing = set(wanted.tolist())
         if self._packets.table is not None:
             try:
-                for number, frame in _visit_all(
-                    self._source, self._packets.held, self._packets.table, wanted
-                ):
+                for number, frame in self._visit_all(self._packets.table, wanted):
                     if number in missing:
                         missing.remove(number)
                         yield number, frame
@@ -179,13 +186,18 @@ class _Reader:
 
     def _read_from_start(self, missing: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         num_wanted = len(missing)
-        numbers: dict[int | None, int] = {
+        order = self._timeline.order
+        by_pts: dict[int | None, int] = {
             int(pts): number for number, pts in enumerate(self._timeline.pts)
         }
-        with open_source(self._uri, limits=self._limits, is_sparse=False) as source:
-            for i, frame in enumerate(source.container.decode(source.stream)):
-                # Where the times are made up only the order of the frames is sure.
-                number = i if self._packets.table is None else numbers.get(frame.pts, -1)
+        with open_source(
+            self._uri, limits=self._limits, cost=self._cost, is_sparse=False
+        ) as source:
+            for i, frame in enumerate(self._decode_all(source)):
+                if order is None:
+                    number = by_pts.get(frame.pts, -1)
+                else:
+                    number = int(order[i]) if i < len(order) else -1
                 if number in missing:
                     missing.remove(number)
                     yield number, frame
@@ -194,48 +206,68 @@ class _Reader:
         raise MediaError(
             "MissingFrames",
             f"{len(missing)} of {num_wanted} frames wanted never appeared; "
-            f"the packets promise {len(numbers)} in all",
+            f"the packets promise {len(by_pts)} in all",
         )
 
+    def _decode_all(self, source: Source) -> Iterator[av.VideoFrame]:
+        for packet in source.container.demux(source.stream):
+            self._cost.packets_decoded += 1
+            for frame in packet.decode():
+                self._cost.frames_decoded += 1
+                yield frame
 
-def _visit_all(
-    source: Source, held: list[av.Packet] | None, table: PacketTable, wanted: np.ndarray
-) -> Iterator[tuple[int, av.VideoFrame]]:
-    packet_of_frame = table.packet_of_frame
-    numbers = {int(table.pts[packet_of_frame[number]]): int(number) for number in wanted}
-    context = source.stream.codec_context
-    context.open(strict=False)  # first: some decoders fix what they skip when they are opened
-    skips = _skips_unreferenced(source)
-    for visit in plan_visits(table, frames=wanted):
-        packets = (
-            held[visit.start : visit.stop] if held is not None else _seek(source, table, visit)
+    def _visit_all(
+        self, table: PacketTable, wanted: np.ndarray
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        packet_of_frame = table.packet_of_frame
+        numbers = {int(table.pts[packet_of_frame[number]]): int(number) for number in wanted}
+        context = self._source.stream.codec_context
+        context.open(strict=False)  # first: some decoders fix what they skip when they are opened
+        visits = plan_visits(table, frames=wanted)
+        if self._packets.places is not None:
+            self._source.plan([_bytes_of(visit, self._packets.places) for visit in visits])
+        for visit in visits:
+            due = {int(table.pts[packet]) for packet in visit.wanted}
+            key_pts = int(table.pts[visit.start])
+            is_on_track = not table.is_shown[visit.start]  # cut off by an edit list
+            for frame in self._decode_visit(table, visit):
+                if frame.pts == key_pts:
+                    is_on_track = _is_key(frame)
+                if not is_on_track:
+                    raise _LostTrackError
+                if frame.pts in due:
+                    due.remove(frame.pts)
+                    yield numbers[frame.pts], frame
+            if due:
+                raise _LostTrackError
+            context.flush_buffers()
+
+    def _decode_visit(self, table: PacketTable, visit: Visit) -> Iterator[av.VideoFrame]:
+        """All frames that come out of the packets [start, stop)."""
+        held, context = self._packets.held, self._source.stream.codec_context
+        packets: Iterable[av.Packet] = (
+            _seek(self._source, table, visit) if held is None else held[visit.start : visit.stop]
         )
-        due = {int(table.pts[packet]) for packet in visit.wanted}
-        key_pts = int(table.pts[visit.start])
-        for frame in _decode_visit(context, packets, visit, skips=skips):
-            if frame.pts == key_pts:
-                _check_key(frame)
-            if frame.pts in due:
-                due.remove(frame.pts)
-                yield numbers[frame.pts], frame
-        if due:
-            raise _LostTrackError
-        context.flush_buffers()
+        wanted = {visit.start, *visit.wanted}
+        is_skipping = False
+        for number, packet in zip(range(visit.start, visit.stop), packets, strict=False):
+            if self._skips and is_skipping != (number not in wanted):
+                is_skipping = not is_skipping
+                context.skip_frame = "NONREF" if is_skipping else "DEFAULT"
+            self._cost.packets_decoded += 1
+            yield from self._counted(context.decode(packet))
+        context.skip_frame = "DEFAULT"
+        yield from self._counted(context.decode(None))
+
+    def _counted(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        self._cost.frames_decoded += len(frames)
+        return frames
 
 
-def _decode_visit(
-    context: av.VideoCodecContext, packets: Iterable[av.Packet], visit: Visit, *, skips: bool
-) -> Iterator[av.VideoFrame]:
-    """All frames that come out of the packets [start, stop)."""
-    wanted = {visit.start, *visit.wanted}
-    is_skipping = False
-    for number, packet in zip(range(visit.start, visit.stop), packets, strict=False):
-        if skips and is_skipping != (number not in wanted):
-            is_skipping = not is_skipping
-            context.skip_frame = "NONREF" if is_skipping else "DEFAULT"
-        yield from context.decode(packet)
-    context.skip_frame = "DEFAULT"
-    yield from context.decode(None)
+def _bytes_of(visit: Visit, places: np.ndarray) -> tuple[int, int]:
+    """The bytes from the first to the last of the visit's packets."""
+    visited = places[visit.start : visit.stop]
+    return int(visited[:, 0].min()), int(visited[:, 1].max())
 
 
 def _seek(source: Source, table: PacketTable, visit: Visit) -> Iterator[av.Packet]:
@@ -257,10 +289,9 @@ def _seek(source: Source, table: PacketTable, visit: Visit) -> Iterator[av.Packe
         number += 1
 
 
-def _check_key(frame: av.VideoFrame) -> None:
-    """A packet may be marked as a key frame and be none: then what follows it is wrong."""
-    if not frame.key_frame or frame.pict_type != PictureType.I:
-        raise _LostTrackError
+def _is_key(frame: av.VideoFrame) -> bool:
+    """A packet may be marked as a key frame and bring none: then what follows it is wrong."""
+    return bool(frame.key_frame) and frame.pict_type == PictureType.I
 
 
 def _skips_unreferenced(source: Source) -> bool:

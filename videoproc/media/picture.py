@@ -69,20 +69,15 @@ def displayed_size(frame: av.VideoFrame, *, sample_aspect: Fraction | None) -> S
 
 
 class Scaler:
-    """A decoded frame to an RGB one as displayed: (height, width, 3) uint8.
+    """A decoded frame to an RGB one as displayed: (height, width, 3) uint8."""
 
-    size: None keeps the displayed size, without its orientation where that is square.
-    """
-
-    def __init__(self, size: Size | None, *, sample_aspect: Fraction | None) -> None:
+    def __init__(self, size: Size) -> None:
         self._size = size
-        self._sample_aspect = sample_aspect
         self._reformatter = VideoReformatter()  # keeps its tables from frame to frame
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         turned = orientation(frame)
-        size = self._size or displayed_size(frame, sample_aspect=self._sample_aspect)
-        height, width = size.height, size.width
+        height, width = self._size.height, self._size.width
         if turned.quarter_turns % 2:
             height, width = width, height
         # Straight to the small size: a full-size RGB frame never exists.

@@ -12,9 +12,10 @@ import numpy as np
 from av.video.reformatter import ColorTrc
 
 from videoproc.media.clock import Clock
+from videoproc.media.cost import Cost
 from videoproc.media.errors import MediaError
 from videoproc.media.limits import Accept, Limits
-from videoproc.media.picture import displayed_size
+from videoproc.media.picture import Size, displayed_size
 from videoproc.media.sampling import Timeline
 from videoproc.media.source import Packets, Source, end_of, open_source, read_packets
 from videoproc.storage import RemotePath
@@ -50,16 +51,17 @@ def probe(uri: str | Path | RemotePath, *, limits: Limits | None = None) -> Head
 
     Reads all packets and decodes one frame, or all frames where packets do not tell.
 
-    >>> probe(getfixture("example_video"))
+    >>> import numpy as np
+    >>> from videoproc.media import probe, write_video
+    >>> write_video("example.mp4", np.zeros((50, 48, 64, 3), np.uint8), fps=25)
+    >>> probe("example.mp4")
     Header(codec='h264', width=64, height=48, fps=25.0, num_frames=50, duration_s=2.0, flags=())
     """
     limits = limits or Limits()
     with open_source(uri, limits=limits) as source:
         packets = read_packets(source, limits=limits)
-        flags = {TRUNCATED} if packets.missing else set()
-    timeline = read_timeline(uri, packets, limits=limits)
-    with open_source(uri, limits=limits) as source:
-        first = _first_frame(source)
+        first = _first_frame(source, packets)
+        timeline = read_timeline(uri, packets, limits=limits)
         size = displayed_size(first, sample_aspect=source.sample_aspect)
         return Header(
             codec=source.codec,
@@ -68,41 +70,57 @@ def probe(uri: str | Path | RemotePath, *, limits: Limits | None = None) -> Head
             fps=len(timeline.pts) / timeline.duration_s,
             num_frames=len(timeline.pts),
             duration_s=timeline.duration_s,
-            flags=tuple(sorted(flags | _flags(source, first))),
+            flags=tuple(sorted(_flags(source, packets, first))),
         )
 
 
-def read_timeline(uri: str | Path | RemotePath, packets: Packets, *, limits: Limits) -> Timeline:
+def read_timeline(
+    uri: str | Path | RemotePath, packets: Packets, *, limits: Limits, cost: Cost | None = None
+) -> Timeline:
     """The frames that decoding will show; the file is decoded once where packets do not tell.
 
     Then frames are told apart by their order, and their times may be made up.
     """
     if packets.table is not None:
         return packets.table.timeline()
-    with open_source(uri, limits=limits, is_sparse=False) as source:
+    with open_source(uri, limits=limits, cost=cost, is_sparse=False) as source:
         return _decode_timeline(source, limits=limits, is_truncated=packets.missing is not None)
 
 
-def refuse(uri: str | Path | RemotePath, *, accept: Accept, limits: Limits) -> None:
-    """Raises MediaError "Refused" for material that `accept` does not take."""
+def refuse(source: Source, packets: Packets, *, accept: Accept) -> None:
+    """Raises MediaError "Truncated" or "Refused" for material that `accept` does not take."""
+    if packets.missing and not accept.truncated:
+        raise MediaError("Truncated", packets.missing)
     if accept.hdr and accept.interlaced:
         return
-    with open_source(uri, limits=limits) as source:
-        flags = _flags(source, _first_frame(source))
-    for name in sorted(flags):
+    for name in sorted(_flags(source, packets, _first_frame(source, packets))):
         if not getattr(accept, name):
             raise MediaError("Refused", f"the video is {name}, and accept.{name} is false")
 
 
-def _first_frame(source: Source) -> av.VideoFrame:
-    for frame in source.container.decode(source.stream):
-        return frame
+def size_of(source: Source, packets: Packets) -> Size:
+    """The size that the video is displayed in: that of its first frame."""
+    first = _first_frame(source, packets)
+    return displayed_size(first, sample_aspect=source.sample_aspect)
+
+
+def _first_frame(source: Source, packets: Packets) -> av.VideoFrame:
+    """The first frame that decodes. Leaves the decoder as new, the container anywhere."""
+    context = source.stream.codec_context
+    try:
+        for packet in source.packets_from_start(packets):
+            for frame in context.decode(packet):
+                return frame
+        for frame in context.decode(None):
+            return frame
+    finally:
+        context.flush_buffers()
     raise MediaError("MissingFrames", "the video stream holds no frame that decodes")
 
 
-def _flags(source: Source, first: av.VideoFrame) -> set[str]:
+def _flags(source: Source, packets: Packets, first: av.VideoFrame) -> set[str]:
     context = source.stream.codec_context
-    flags = set()
+    flags = {TRUNCATED} if packets.missing else set()
     if context.color_trc in HDR_TRANSFERS or first.color_trc in HDR_TRANSFERS:
         flags.add(HDR)
     if first.interlaced_frame or context.field_order not in PROGRESSIVE:
@@ -120,22 +138,31 @@ def _decode_timeline(source: Source, *, limits: Limits, is_truncated: bool) -> T
     """Decode everything."""
     assert source.stream.time_base is not None
     step = max(1, round(1 / (source.rate * source.stream.time_base))) if source.rate else 1
-    clock = Clock(stores_pts=source.container.format.name != "avi", step=step)
-    frame_pts: list[int] = []
+    stores_pts = source.container.format.name != "avi"
+    clock = Clock(stores_pts=stores_pts, step=step)
+    stamps: list[int | None] = []
+    told: list[int] = []
     is_key: list[bool] = []
     last_ticks = 0
     for frame in _until_cut(source) if is_truncated else source.container.decode(source.stream):
-        limits.check_frames(len(frame_pts) + 1)
-        frame_pts.append(clock.tell(frame))
+        limits.check_frames(len(told) + 1)
+        stamps.append(frame.pts)
+        told.append(clock.tell(frame))
         is_key.append(bool(frame.key_frame))
         last_ticks = frame.duration
-    if not frame_pts:
+    if not told:
         raise MediaError("MissingFrames", "the video stream holds no frame that decodes")
-    pts = np.array(frame_pts, dtype=np.int64)
+    # Frames that have times of their own are shown by them, whatever order they come in.
+    has_times = stores_pts and None not in stamps and len(set(stamps)) == len(stamps)
+    pts = np.array(stamps if has_times else told, dtype=np.int64)
+    shown = np.argsort(pts)
+    order = np.empty_like(shown)
+    order[shown] = np.arange(len(shown))
     return Timeline(
-        pts=pts,
-        end_pts=end_of(source, pts, last_ticks=last_ticks),
+        pts=pts[shown],
+        end_pts=end_of(source, pts[shown], last_ticks=last_ticks),
         time_base=source.stream.time_base,
-        is_key=np.array(is_key, dtype=bool),
+        is_key=np.array(is_key, dtype=bool)[shown],
         is_cheap=np.zeros(len(pts), dtype=bool),  # every frame is decoded in any case
+        order=order,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Literal
@@ -156,7 +156,8 @@ class Timeline:
 
     pts: int64, ascending, unique; ticks of `time_base`. end_pts: when the last frame's display
     ends. is_key: bool, whether decoding can begin at it. is_cheap: bool, whether it is decoded in
-    any case on the way to frames that are stored after it. All of one length.
+    any case on the way to frames that are stored after it. All of one length. order: where packets
+    do not tell frames apart, their numbers in the order in which the decoder delivers them.
     """
 
     pts: np.ndarray
@@ -164,22 +165,27 @@ class Timeline:
     time_base: Fraction
     is_key: np.ndarray
     is_cheap: np.ndarray
+    order: np.ndarray | None = None
 
     @property
     def duration_s(self) -> float:
         return float((self.end_pts - int(self.pts[0])) * self.time_base)
 
-    def ticks(self, seconds: float | Fraction) -> int:
-        """Seconds from the first frame as ticks, the nearest, so that rounded times match."""
-        return round(Fraction(seconds) / self.time_base) + int(self.pts[0])
+    @property
+    def _slack(self) -> Fraction:
+        """Containers round times, Matroska to milliseconds: a frame due at 0.0667 s has 0.067."""
+        return min(self.time_base / 2, Fraction(1, 2000))
 
     def seconds(self, pts: np.ndarray) -> np.ndarray:
         """Ticks as seconds from the first frame, float64."""
         return (pts - self.pts[0]) * self.time_base.numerator / self.time_base.denominator
 
-    def on_display(self, ticks: np.ndarray) -> np.ndarray:
+    def on_display(self, times_s: Iterable[float | Fraction]) -> np.ndarray:
         """The frame on display at each time: the last that began by then, or the first."""
-        return np.maximum(np.searchsorted(self.pts, ticks, side="right") - 1, 0)
+        ticks = [
+            math.floor((Fraction(time_s) + self._slack) / self.time_base) for time_s in times_s
+        ]
+        return np.maximum(np.searchsorted(self.pts - self.pts[0], ticks, side="right") - 1, 0)
 
     def frames_within(self, *, start_s: float, end_s: float) -> tuple[int, int]:
         """The half-open range of the frames that begin in [start_s, end_s).
@@ -187,11 +193,14 @@ class Timeline:
         Spans that touch share no frame and lose none. Where no frame begins within the span, it
         holds the frame that is on display then.
         """
-        edges = [self.ticks(start_s), self.ticks(end_s)]
-        first, stop = (int(i) for i in np.searchsorted(self.pts, edges))
+        edges = [
+            math.ceil((Fraction(time_s) - self._slack) / self.time_base)
+            for time_s in (start_s, end_s)
+        ]
+        first, stop = (int(i) for i in np.searchsorted(self.pts - self.pts[0], edges))
         if first < stop:
             return first, stop
-        on_display = max(0, first - 1)
+        on_display = int(self.on_display([start_s])[0])
         return on_display, on_display + 1
 
 
@@ -267,8 +276,7 @@ def _rate(timeline: Timeline, sampling: Sampling, start_s: float, end_s: float) 
     rate = Fraction(sampling.rate_fps).limit_denominator(1_000_000)
     start = Fraction(start_s)
     num_frames = math.ceil((Fraction(min(end_s, timeline.duration_s)) - start) * rate)
-    times = [timeline.ticks(start + i / rate) for i in range(max(1, num_frames))]
-    return timeline.on_display(np.array(times, dtype=np.int64))
+    return timeline.on_display(start + i / rate for i in range(max(1, num_frames)))
 
 
 def _times(timeline: Timeline, sampling: Sampling, start_s: float, end_s: float) -> np.ndarray:
@@ -279,8 +287,7 @@ def _times(timeline: Timeline, sampling: Sampling, start_s: float, end_s: float)
         raise MediaError(
             "MissingFrames", f"a frame at {latest_s} s is wanted, the clip ends at {stop_s} s"
         )
-    ticks = [timeline.ticks(time_s) for time_s in times]
-    return timeline.on_display(np.array(ticks, dtype=np.int64))
+    return timeline.on_display(times)
 
 
 def _keyframes(timeline: Timeline, _: Sampling, start_s: float, end_s: float) -> np.ndarray:

@@ -33,15 +33,23 @@ class Sheet:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StillAndMoving:
+    """A clip as a strip of its frames, and in motion for those who do not mind motion."""
+
+    jpeg: bytes
+    webp: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """A clip that a model got wrong; confidence is 0 to 1, jpeg a strip of its frames."""
+    """A clip that a model got wrong; confidence is 0 to 1."""
 
     model: str
     uri: str
     true: str
     told: str
     confidence: float
-    jpeg: bytes | None
+    pictures: StillAndMoving | None
 
 
 def render(
@@ -124,8 +132,8 @@ def _day(started: str) -> str:
     return datetime.fromisoformat(started).strftime("%d %b %Y, %H:%M UTC")
 
 
-def _data_uri(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+def _data_uri(picture: bytes, kind: str = "jpeg") -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _throughput(night: Night) -> list[tuple[str, str]]:

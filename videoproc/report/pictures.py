@@ -1,56 +1,34 @@
-"""Frames as small pictures for a page."""
+"""Stored clips as small pictures for the night's page."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
-QUALITY = 80
-SIDE_PX = 96  # the height that a thumbnail is shown with at least
-GAP_PX = 2
+from videoproc.media.sheet import Cell, contact_sheet, evenly, moving_thumbnail
 
-
-def strip(frames_thwc: np.ndarray, *, num: int = 6) -> bytes:
-    """`num` evenly chosen frames of a clip side by side, as a JPEG. frames_thwc: uint8, RGB."""
-    frames = np.asarray(frames_thwc)
-    chosen = frames[np.linspace(0, len(frames) - 1, min(num, len(frames))).round().astype(int)]
-    return _jpeg(_row([_enlarged(frame) for frame in chosen]))
+STRIP_FRAMES = 6
+SLOWEST_FPS, FASTEST_FPS = 4.0, 12.0
+MOVING_SIDE_PX = 128  # of 12 mistakes, about 0.5 MB of the page
 
 
-def contact_sheet(clips_thwc: Sequence[np.ndarray], *, columns: int = 6) -> bytes:
-    """The middle frame of each clip, row by row, as a JPEG; clips may differ in size."""
-    middles = [_enlarged(clip[len(clip) // 2]) for clip in clips_thwc]
-    height, width = (max(frame.shape[axis] for frame in middles) for axis in (0, 1))
-    cells = [_padded(frame, height, width) for frame in middles]
-    cells += [np.full((height, width, 3), 255, np.uint8)] * (-len(cells) % columns)
-    rows = [_row(cells[start : start + columns]) for start in range(0, len(cells), columns)]
-    gap = np.full((GAP_PX, rows[0].shape[1], 3), 255, np.uint8)
-    parts = [part for row in rows for part in (row, gap)][:-1]
-    return _jpeg(np.concatenate(parts))
+def strip(frames_thwc: np.ndarray) -> bytes:
+    """A clip as some frames side by side, as a JPEG file. frames_thwc: uint8, RGB."""
+    frames = evenly(np.asarray(frames_thwc), STRIP_FRAMES)
+    return contact_sheet([Cell(frames_hwc=list(frames))])
 
 
-def _row(frames: Sequence[np.ndarray]) -> np.ndarray:
-    gap = np.full((frames[0].shape[0], GAP_PX, 3), 255, np.uint8)
-    parts = [part for frame in frames for part in (frame, gap)][:-1]
-    return np.concatenate(parts, axis=1)
+def middles(clips_thwc: Sequence[np.ndarray], *, columns: int) -> bytes:
+    """The middle frame of each clip, row by row, as a JPEG file; clips may differ in size."""
+    cells = [Cell(frames_hwc=[clip[len(clip) // 2]]) for clip in clips_thwc]
+    return contact_sheet(cells, columns=columns)
 
 
-def _padded(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    cell = np.full((height, width, 3), 255, np.uint8)
-    cell[: frame.shape[0], : frame.shape[1]] = frame
-    return cell
-
-
-def _enlarged(frame: np.ndarray) -> np.ndarray:
-    """A frame of 48 pixels would be a stamp on a screen."""
-    scale = max(1, round(SIDE_PX / frame.shape[0]))
-    return np.asarray(frame).repeat(scale, axis=0).repeat(scale, axis=1)
-
-
-def _jpeg(picture: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()
+def moving(frames_thwc: np.ndarray, *, pts_s: Sequence[float]) -> bytes:
+    """A clip in motion, as a WebP file: in its own time, where that is neither so slow that
+    nothing moves nor so fast that nothing is seen. pts_s: (T,) seconds."""
+    span_s = pts_s[-1] - pts_s[0]
+    own_fps = (len(pts_s) - 1) / span_s if span_s > 0 else SLOWEST_FPS
+    fps = min(max(own_fps, SLOWEST_FPS), FASTEST_FPS)
+    return moving_thumbnail(frames_thwc, fps=fps, side_px=MOVING_SIDE_PX)

@@ -50,6 +50,21 @@ def _write(folder: Path, layout: str, rows: list[dict]) -> Path:
     return path
 
 
+def test_an_address_is_taken_as_it_is(tmp_path, layout):
+    url = "https://user@host/a%20b/..%2Fc.mp4?key=a/../b&x=1;2#t"
+    rows = [{"file": url, "labels": ["up"]}, {"file": "s3://bucket/a b/50% #1?.mp4", "labels": []}]
+    entries = LAYOUTS[layout](_write(tmp_path, layout, rows))
+    assert [entry.uri for entry in entries] == [url, "s3://bucket/a b/50% #1?.mp4"]
+
+
+def test_a_list_of_a_web_server_names_files_beside_it(tmp_path, layout, web):
+    path = _write(tmp_path, layout, [{"file": "in/a #1.mp4", "labels": []}])
+    url = web.put(f"/lists/{path.name}", path.read_bytes())
+    assert [e.uri for e in LAYOUTS[layout](storage.at(url))] == [
+        f"{web.address}/lists/in/a%20%231.mp4"
+    ]
+
+
 def test_the_same_rows_give_the_same_entries_in_every_list(tmp_path, layout):
     entries = LAYOUTS[layout](_write(tmp_path, layout, ROWS))
     assert [(e.uri, e.labels, e.split, e.columns["camera"]) for e in entries] == [

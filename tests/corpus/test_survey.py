@@ -1,0 +1,33 @@
+"""A corpus is looked at again, and only what has changed is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.web import Web
+from videoproc.corpus.examine import examine
+from videoproc.corpus.survey import survey
+
+
+def test_a_file_of_a_web_server_is_read_once_until_its_stamp_changes(
+    small_corpus: Path, web: Web
+) -> None:
+    video = small_corpus / "videos" / "left" / "cam00_000.mp4"
+    url = web.put("/a.mp4", video.read_bytes())
+    first, num_read = survey([url], known={}, again=(), workers=1)
+    assert num_read == 1
+    assert first[0].finding == examine(str(video))
+    known = {url: first[0]}
+    web.asked.clear()
+    assert survey([url], known=known, again=(), workers=1) == (first, 0)
+    assert [method for method, _, _ in web.asked] == ["HEAD"]
+    web.tag = '"2"'
+    again, num_read = survey([url], known=known, again=(), workers=1)
+    assert num_read == 1
+    assert again[0].stamp == "etag:2"
+
+
+def test_a_file_that_a_web_server_does_not_have_is_an_error_without_its_key(web: Web) -> None:
+    seen, _ = survey([f"{web.address}/none.mp4?key=secret"], known={}, again=(), workers=1)
+    error = seen[0].finding.error
+    assert error == f"FileNotFoundError: {web.address}/none.mp4 cannot be read: HTTP 404 Not Found"

@@ -1,0 +1,191 @@
+"""Objects behind http:// and https://, read by ranges.
+
+Proxies, certificates and passwords come from where `requests` takes them: HTTPS_PROXY,
+REQUESTS_CA_BUNDLE, ~/.netrc or the address itself. No message holds an address's query or password.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from videoproc.remote.source import (
+    CHUNK_BYTES,
+    CUT,
+    MAX_WHOLE_BYTES,
+    Answer,
+    Source,
+    TryAgainError,
+    patiently,
+)
+
+if TYPE_CHECKING:
+    import requests
+
+TIMEOUTS_S = (10.0, 30.0)  # to connect; between two bytes of an answer
+MAX_WAIT_S = 10.0  # a server that asks for more patience does not get it
+MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504})
+IDENTITY = {"Accept-Encoding": "identity"}  # a range of compressed bytes is of no use
+
+_own = threading.local()  # a session keeps its connections, and is of one thread
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a server says of a file. stamp: changes when the content does, empty where unsaid."""
+
+    size_bytes: int
+    stamp: str
+    modified_s: float
+
+
+def shown(url: str) -> str:
+    """The address without password, query and fragment, which may hold secrets."""
+    bare = url.partition("#")[0].partition("?")[0]
+    scheme, _, rest = bare.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def look(url: str) -> Found | None:
+    """What a HEAD says, or where that is refused or says no size, a GET of one byte.
+
+    None where there is no such file. Raises OSError.
+    """
+    name = shown(url)
+    return patiently(name, lambda: _look(url, name))
+
+
+class HttpSource(Source):
+    def __init__(self, url: str, *, max_whole_bytes: int = MAX_WHOLE_BYTES) -> None:
+        super().__init__(shown(url), max_whole_bytes=max_whole_bytes)
+        self._url = url
+
+    @contextmanager
+    def _ask(self, start: int, stop: int) -> Iterator[Answer]:
+        self.num_requests += 1
+        wanted = IDENTITY | {"Range": f"bytes={start}-{stop - 1}"}
+        with _request("GET", self._url, headers=wanted) as response:
+            code = response.status_code
+            if code not in (200, 206, 416):
+                raise _refusal(self.name, response)
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise OSError(f"{self.name} cannot be read: the server compresses it")
+            first, total = _content_range(response)
+            if code == 206 and (first != start or total is None):
+                raise OSError(f"{self.name} cannot be read: asked for byte {start}, got another")
+            yield Answer(
+                total_bytes=_length(response) if code == 200 else total or 0,
+                tag=_stamp(response),
+                chunks=iter(()) if code == 416 else _chunks(response),
+                is_whole=code == 200,
+            )
+
+
+def _look(url: str, name: str) -> Found | None:
+    # A signed address may be good for GET alone; a server may not know HEAD at all.
+    with _request("HEAD", url, headers=IDENTITY) as response:
+        size = _length(response) if response.status_code == 200 else None
+        if size is not None:
+            return _found(response, size)
+    with _request("GET", url, headers=IDENTITY | {"Range": "bytes=0-0"}) as response:
+        if response.status_code in (404, 410):
+            return None
+        if response.status_code not in (200, 206, 416):
+            raise _refusal(name, response)
+        _, total = _content_range(response)
+        size = _length(response) if response.status_code == 200 else total
+        if size is None:
+            raise OSError(f"{name} cannot be looked at: the server does not say its size")
+        return _found(response, size)
+
+
+def _found(response: requests.Response, size_bytes: int) -> Found:
+    try:
+        modified = parsedate_to_datetime(response.headers.get("Last-Modified", ""))
+        modified_s = modified.timestamp()
+    except ValueError:
+        modified_s = 0.0
+    return Found(size_bytes=size_bytes, stamp=_stamp(response), modified_s=modified_s)
+
+
+@contextmanager
+def _request(method: str, url: str, *, headers: dict[str, str]) -> Iterator[requests.Response]:
+    """The answer, its body not yet read. Raises TryAgainError, OSError."""
+    import requests
+
+    try:
+        response = _session().request(
+            method, url, headers=headers, stream=True, allow_redirects=True, timeout=TIMEOUTS_S
+        )
+    except requests.exceptions.SSLError:
+        raise OSError(f"{shown(url)} cannot be read: no secure connection") from None
+    except (requests.ConnectionError, requests.Timeout) as error:
+        slow = isinstance(error, requests.Timeout)
+        raise TryAgainError("no answer in time" if slow else "no connection") from None
+    except requests.RequestException as error:  # its words may hold the whole address
+        raise OSError(f"{shown(url)} cannot be read: {type(error).__name__}") from None
+    with response:
+        if response.status_code in MAY_PASS:
+            raise TryAgainError(_status(response), wait_s=_asked_wait_s(response))
+        yield response
+
+
+def _session() -> requests.Session:
+    # A forked process must not share its parent's connections.
+    if getattr(_own, "pid", None) != os.getpid():
+        import requests
+
+        _own.session, _own.pid = requests.Session(), os.getpid()
+    return _own.session
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    from urllib3.exceptions import HTTPError
+
+    try:
+        while chunk := response.raw.read(CHUNK_BYTES):
+            yield chunk
+    except (HTTPError, OSError):
+        raise TryAgainError(CUT) from None
+
+
+def _refusal(name: str, response: requests.Response) -> OSError:
+    kinds = {401: PermissionError, 403: PermissionError, 404: FileNotFoundError}
+    kind = kinds.get(response.status_code, OSError)
+    return kind(f"{name} cannot be read: {_status(response)}")
+
+
+def _status(response: requests.Response) -> str:
+    return f"HTTP {response.status_code} {response.reason or ''}".rstrip()
+
+
+def _stamp(response: requests.Response) -> str:
+    for field, name in (("ETag", "etag"), ("Last-Modified", "modified")):
+        if value := response.headers.get(field):
+            return f"{name}:{value.strip(chr(34))}"
+    return ""
+
+
+def _length(response: requests.Response) -> int | None:
+    value = response.headers.get("Content-Length", "")
+    return int(value) if value.isdigit() else None
+
+
+def _content_range(response: requests.Response) -> tuple[int | None, int | None]:
+    """The first byte and the whole size, as `bytes 0-99/1234` or `bytes */1234` has them."""
+    match = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+)", response.headers.get("Content-Range", ""))
+    if match is None:
+        return None, None
+    return (None if match[1] is None else int(match[1])), int(match[2])
+
+
+def _asked_wait_s(response: requests.Response) -> float:
+    value = response.headers.get("Retry-After", "")
+    return min(MAX_WAIT_S, float(value)) if value.isdigit() else 0.0

@@ -1,0 +1,168 @@
+"""One object of another machine, fetched range by range, with patience and a count of the bytes."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import IO, Any, TypeVar
+
+WAITS_S = (0.2, 0.5, 1.0, 2.0)  # before the second try, the third, ...; then it is an OSError
+MAX_WHOLE_BYTES = 4 << 30
+CHUNK_BYTES = 1 << 16
+CUT = "the connection was cut"
+
+T = TypeVar("T")
+
+
+class TryAgainError(Exception):
+    """A failure that may pass: a busy server, a cut connection. wait_s: as the server asks."""
+
+    def __init__(self, reason: str, *, wait_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
+
+
+def patiently(name: str, attempt: Callable[[], T]) -> T:
+    """What `attempt` returns, the first time that it does not end in a TryAgainError.
+
+    Raises OSError, with the last reason, when patience is at its end.
+    """
+    for wait_s in WAITS_S:
+        try:
+            return attempt()
+        except TryAgainError as error:
+            time.sleep(max(wait_s, error.wait_s))
+    try:
+        return attempt()
+    except TryAgainError as error:
+        tries = len(WAITS_S) + 1
+        raise OSError(f"{name} cannot be read: {error} ({tries} tries)") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A store's answer to one request, its body not yet read.
+
+    total_bytes: the object's size, None where unsaid. tag: changes when the content does; empty
+    where unsaid. is_whole: the range was ignored, the body is the object from its first byte.
+    """
+
+    total_bytes: int | None
+    tag: str
+    chunks: Iterator[bytes]
+    is_whole: bool = False
+
+
+class Source(ABC):
+    """name: for messages, without secrets. num_requests, bytes_fetched: so far, failed tries too.
+
+    A store that ignores ranges is asked once: the whole object goes to a temporary file, which has
+    no name and ends with the source. max_whole_bytes: an object larger than that is refused then.
+    """
+
+    def __init__(self, name: str, *, max_whole_bytes: int = MAX_WHOLE_BYTES) -> None:
+        self.name = name
+        self.num_requests = 0
+        self.bytes_fetched = 0
+        self._max_whole_bytes = max_whole_bytes
+        self._total_bytes: int | None = None
+        self._tag = ""
+        self._whole: IO[bytes] | None = None
+
+    @abstractmethod
+    def _ask(self, start: int, stop: int) -> AbstractContextManager[Answer]:
+        """One request for the bytes [start, stop). Raises OSError, TryAgainError."""
+
+    @property
+    def total_bytes(self) -> int:
+        """The object's size; known after the first fetch."""
+        assert self._total_bytes is not None
+        return self._total_bytes
+
+    def close(self) -> None:
+        if self._whole is not None:
+            self._whole.close()
+
+    def fetch(self, start: int, stop: int) -> bytes:
+        """The bytes [start, stop), fewer where the object ends.
+
+        Raises OSError: one line, with the name; FileNotFoundError where there is no such object.
+        """
+        if self._whole is None:
+            parts: list[bytes] = []
+            patiently(self.name, lambda: self._go_on(parts, start, stop))
+        return b"".join(parts) if self._whole is None else self._from_whole(start, stop)
+
+    def _go_on(self, parts: list[bytes], start: int, stop: int) -> None:
+        """Ask for what `parts` still lacks of [start, stop); some stores give it bit by bit."""
+        position = start + sum(map(len, parts))
+        while self._total_bytes is None or position < min(stop, self._total_bytes):
+            before = position
+            with self._ask(position, stop) as answer:
+                self._check_same(answer)
+                if answer.is_whole:
+                    self._keep_whole(answer)
+                    return
+                for chunk in self._counted(answer.chunks):
+                    parts.append(chunk)
+                    position += len(chunk)
+            if position == before < min(stop, self.total_bytes):
+                raise TryAgainError(CUT)
+
+    def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self.bytes_fetched += len(chunk)
+            yield chunk
+
+    def _check_same(self, answer: Answer) -> None:
+        """Two ranges must be of one content."""
+        if self._total_bytes is None:
+            self._total_bytes, self._tag = answer.total_bytes, answer.tag
+        elif (self._total_bytes, self._tag) != (answer.total_bytes, answer.tag):
+            raise OSError(f"{self.name} changed while it was read")
+
+    def _keep_whole(self, answer: Answer) -> None:
+        limit = f"more than the {self._max_whole_bytes} bytes that are fetched then"
+        if (answer.total_bytes or 0) > self._max_whole_bytes:
+            raise OSError(f"{self.name} cannot be read by ranges, and has {limit}")
+        whole = tempfile.TemporaryFile()  # noqa: SIM115  closed with the source
+        try:
+            for chunk in self._counted(answer.chunks):
+                if whole.tell() + len(chunk) > self._max_whole_bytes:
+                    raise OSError(f"{self.name} cannot be read by ranges, and has {limit}")
+                whole.write(chunk)
+            if answer.total_bytes is not None and whole.tell() != answer.total_bytes:
+                raise TryAgainError(CUT)
+        except BaseException:
+            whole.close()
+            raise
+        self._whole, self._total_bytes = whole, whole.tell()
+
+    def _from_whole(self, start: int, stop: int) -> bytes:
+        assert self._whole is not None
+        self._whole.seek(start)
+        return self._whole.read(stop - start)
+
+
+class ArrowSource(Source):
+    """What a pyarrow filesystem opens, for stores without a client of their own here.
+
+    file: pyarrow.NativeFile, which retries by itself and stays with the content that it opened.
+    """
+
+    def __init__(self, file: Any, *, name: str) -> None:
+        super().__init__(name)
+        self._file = file
+        self._total_bytes = int(file.size())
+
+    def _ask(self, start: int, stop: int) -> AbstractContextManager[Answer]:
+        content = bytes(self._file.read_at(max(0, min(stop, self.total_bytes) - start), start))
+        self.num_requests += 1
+        return nullcontext(Answer(total_bytes=self.total_bytes, tag="", chunks=iter((content,))))
+
+    def close(self) -> None:
+        self._file.close()
