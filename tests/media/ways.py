@@ -144,20 +144,21 @@ def allowed_frames(
     return allowed
 
 
-SLACK_S = Fraction(1, 1_000_000)
-"""Seconds that were rounded as floats still name their frame."""
+def _slack(reference: Reference) -> Fraction:
+    """Containers round times, Matroska to milliseconds: a frame due at 0.0667 s has 0.067."""
+    return min(reference.time_base / 2, Fraction(1, 2000))
 
 
 def _on_display(reference: Reference, seconds: float | Fraction) -> int:
     """The last frame that began by then."""
-    at = Fraction(seconds) + SLACK_S
+    at = Fraction(seconds) + _slack(reference)
     return max((i for i, time in enumerate(reference.times) if time <= at), default=0)
 
 
 def _within(reference: Reference, start_s: float, end_s: float) -> list[int]:
     """The frames that begin in the span; where none does, the one that is on display."""
-    lo, hi = Fraction(start_s), Fraction(end_s)
-    within = [i for i, time in enumerate(reference.times) if lo <= time + SLACK_S < hi]
+    lo, hi = Fraction(start_s) - _slack(reference), Fraction(end_s) - _slack(reference)
+    within = [i for i, time in enumerate(reference.times) if lo <= time < hi]
     return within or [_on_display(reference, start_s)]
 
 
