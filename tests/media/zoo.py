@@ -1105,7 +1105,14 @@ TRUNCATED = (
         share=0.8,
         **MPEG4,
     ),
-    case("cut.ts", "the last packet is not whole", cut_at_end, share=0.61, error="Truncated", **B_FRAMES),
+    case(
+        "cut.ts",
+        "the last packet is not whole",
+        cut_at_end,
+        share=0.61,
+        error="Truncated",
+        **B_FRAMES,
+    ),
     case("cut.mpg", "an end code is not always there: nothing tells", cut_at_end, **MPEG2),
     case("cut.gif", "no trailer", cut_at_end, error="Truncated", codec="gif", pix_fmt="rgb8"),
     case(
