@@ -289,12 +289,12 @@ def test_a_clip_after_the_end_is_an_error(tmp_path, moving_picture):
 
 
 @pytest.mark.data
-def test_every_real_file_ends_as_exact_clips_or_as_an_error(shared_data):
+def test_real_files_that_are_broken_end_as_errors_and_no_others(shared_data):
     paths = [p for p in (shared_data / "clips").rglob("*") if p.suffix in VIDEO_SUFFIXES]
     errors = {}
     for path in paths:
         try:
-            assert_exact(path, SPARSE)
+            list(read_clips(path, sampling=Sampling(num_frames=4), size=SIZE))
         except MediaError as error:
             errors[path.name] = error.error_class
     assert len(paths) > 70
