@@ -21,6 +21,7 @@ from videoproc.media.container import cut_short
 from videoproc.media.cost import Cost
 from videoproc.media.errors import MediaError, from_ffmpeg
 from videoproc.media.limits import Limits
+from videoproc.media.picture import MAX_SIDE_PX
 from videoproc.media.plan import PacketTable
 from videoproc.media.remote import find_media_data, open_for_times
 from videoproc.remote import RangeFile
@@ -121,7 +122,7 @@ def open_source(
             limits.check_pixels(context.width * context.height)
             context.thread_type, context.thread_count = "NONE", 1
             # The picture may grow in mid-stream. FFmpeg counts what it pads, too.
-            context.options = {"max_pixels": str(2 * limits.max_pixels)}
+            context.options = {"max_pixels": str(min(2 * limits.max_pixels, MAX_SIDE_PX))}
             yield Source(file=file, container=container, stream=stream)
         except av.FFmpegError as error:
             raise from_ffmpeg(error) from error
