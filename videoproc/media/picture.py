@@ -23,7 +23,7 @@ class Size:
     def __post_init__(self) -> None:
         for name, value in (("height", self.height), ("width", self.width)):
             if not 1 <= value <= MAX_SIDE_PX:
-                raise ValueError(f"{name} is {value}: give 1 to {MAX_SIDE_PX} pixels")
+                raise ValueError(f"{name} is {value}: give 1 pixel or more, {MAX_SIDE_PX} at most")
 
 
 @dataclass(frozen=True, kw_only=True)
