@@ -318,6 +318,12 @@ def names_below(folder: Anywhere) -> Iterator[Anywhere]:
         yield from (file.path for file in files_below(folder))
 
 
+def refuse_devices(file: Anywhere) -> None:
+    """Raises OSError for what may keep its reader forever, as a named pipe does."""
+    if isinstance(file, Path) and file.exists() and not (file.is_file() or file.is_dir()):
+        raise OSError(f"{str(file)!r} is a pipe, a socket or a device: give a file")
+
+
 def look(file: Anywhere) -> File | None:
     """What a listing would say of one file; None where there is none."""
     if isinstance(file, Path):

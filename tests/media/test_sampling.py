@@ -218,6 +218,10 @@ def test_rate_takes_the_frame_on_display_at_each_step(timeline, fps, start):
     assert frames == expected
 
 
+def test_a_very_low_rate_takes_the_first_frame():
+    assert frames_of(even_timeline(50), pick="rate", rate_fps=1e-9) == [0]
+
+
 def test_a_rate_of_the_videos_own_takes_every_frame():
     # 29.97 a second, its times rounded to milliseconds as Matroska has them.
     num_frames = 300

@@ -39,12 +39,15 @@ def examine(uri: str) -> Finding:
 def fingerprint(uri: str) -> Finding:
     """The digest alone, with an error if the bytes cannot be read."""
     try:
-        with storage.at(uri).open("rb") as file:
+        place = storage.at(uri)
+        storage.refuse_devices(place)
+        with place.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return Finding(digest=digest, size_bytes=file.tell())
     except (OSError, UserError) as error:
-        return Finding(
-            digest=hashlib.sha256(uri.encode()).hexdigest(),
-            size_bytes=0,
-            error=f"{type(error).__name__}: {error}",
-        )
+        return unread(uri, error=f"{type(error).__name__}: {error}")
+
+
+def unread(uri: str, *, error: str) -> Finding:
+    """What there is to say of a file whose bytes cannot be read."""
+    return Finding(digest=hashlib.sha256(uri.encode()).hexdigest(), size_bytes=0, error=error)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 import pyarrow as pa
 
 from videoproc import schema, storage
-from videoproc.corpus.examine import EXAMINE_VERSION, Finding, examine, fingerprint
+from videoproc.corpus.examine import EXAMINE_VERSION, Finding, examine, fingerprint, unread
 from videoproc.media import Header, Limits, MediaError
 from videoproc.media.isolate import Isolated
 from videoproc.storage import File
@@ -86,8 +86,12 @@ def _examine_all(uris: Sequence[str], *, workers: int) -> Iterator[tuple[str, Fi
     with Isolated(max_workers=min(workers, len(uris))) as children:
         for uri, finding in children.map(examine, uris, limits=LIMITS):
             if isinstance(finding, MediaError):
-                # The child died of this file, and took the digest with it.
-                yield uri, replace(fingerprint(uri), error=str(finding))
+                # The child died of this file, and took the digest with it. Not here: what hangs
+                # there hangs here, and nothing would end it.
+                digested = children.outcome(fingerprint, uri, limits=LIMITS)
+                if isinstance(digested, MediaError):
+                    digested = unread(uri, error=str(finding))
+                yield uri, replace(digested, error=str(finding))
             else:
                 yield uri, finding
 

@@ -6,6 +6,7 @@ people, and integer ticks of the stream's time base where frames are told apart.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -173,6 +174,16 @@ class Timeline:
     is_cheap: np.ndarray
     order: np.ndarray | None = None
 
+    @functools.cached_property
+    def keys(self) -> np.ndarray:
+        """The numbers of the key frames."""
+        return np.flatnonzero(self.is_key)
+
+    @functools.cached_property
+    def cheap(self) -> np.ndarray:
+        """The numbers of the cheap frames."""
+        return np.flatnonzero(self.is_cheap)
+
     @property
     def duration_s(self) -> float:
         return float((self.end_pts - int(self.pts[0])) * self.time_base)
@@ -188,10 +199,11 @@ class Timeline:
 
     def on_display(self, times_s: Iterable[float | Fraction]) -> np.ndarray:
         """The frame on display at each time: the last that began by then, or the first."""
+        slack, first = self._slack, int(self.pts[0])
         ticks = [
-            math.floor((Fraction(time_s) + self._slack) / self.time_base) for time_s in times_s
+            first + math.floor((Fraction(time_s) + slack) / self.time_base) for time_s in times_s
         ]
-        return np.maximum(np.searchsorted(self.pts - self.pts[0], ticks, side="right") - 1, 0)
+        return np.maximum(np.searchsorted(self.pts, ticks, side="right") - 1, 0)
 
     def frames_within(self, *, start_s: float, end_s: float) -> tuple[int, int]:
         """The half-open range of the frames that begin in [start_s, end_s).
@@ -200,10 +212,10 @@ class Timeline:
         holds the frame that is on display then.
         """
         edges = [
-            math.ceil((Fraction(time_s) - self._slack) / self.time_base)
+            int(self.pts[0]) + math.ceil((Fraction(time_s) - self._slack) / self.time_base)
             for time_s in (start_s, end_s)
         ]
-        first, stop = (int(i) for i in np.searchsorted(self.pts - self.pts[0], edges))
+        first, stop = (int(i) for i in np.searchsorted(self.pts, edges))
         if first < stop:
             return first, stop
         on_display = int(self.on_display([start_s])[0])
@@ -279,7 +291,8 @@ def _stride(timeline: Timeline, sampling: Sampling, start_s: float, end_s: float
 
 def _rate(timeline: Timeline, sampling: Sampling, start_s: float, end_s: float) -> np.ndarray:
     assert sampling.rate_fps is not None
-    rate = Fraction(sampling.rate_fps).limit_denominator(1_000_000)
+    exact = Fraction(sampling.rate_fps)
+    rate = exact.limit_denominator(1_000_000) or exact
     start = Fraction(start_s)
     num_frames = math.ceil((Fraction(min(end_s, timeline.duration_s)) - start) * rate)
     return timeline.on_display(start + i / rate for i in range(max(1, num_frames)))
@@ -299,12 +312,11 @@ def _times(timeline: Timeline, sampling: Sampling, start_s: float, end_s: float)
 def _keyframes(timeline: Timeline, _: Sampling, start_s: float, end_s: float) -> np.ndarray:
     """Where none begins within the clip, the last one before it, or the first of all."""
     first, stop = timeline.frames_within(start_s=start_s, end_s=end_s)
-    keys = np.flatnonzero(timeline.is_key)
-    within = keys[(keys >= first) & (keys < stop)]
-    if len(within):
-        return within
-    before = keys[keys < first]
-    return before[-1:] if len(before) else keys[:1] if len(keys) else np.array([first])
+    keys = timeline.keys
+    begin, end = np.searchsorted(keys, [first, stop])
+    if begin < end:
+        return keys[begin:end]
+    return keys[max(0, begin - 1) :][:1] if len(keys) else np.array([first])
 
 
 PICKS: Mapping[str, Callable[[Timeline, Sampling, float, float], np.ndarray]] = {
@@ -328,7 +340,7 @@ def _snap(timeline: Timeline, frames: np.ndarray, *, snap_s: float) -> np.ndarra
               ^x  ^ x<^
     """
     reach = int(Fraction(snap_s) / timeline.time_base)
-    keys, cheap = np.flatnonzero(timeline.is_key), np.flatnonzero(timeline.is_cheap)
+    keys, cheap = timeline.keys, timeline.cheap
     if not len(keys):
         return frames
     snapped = frames.copy()
@@ -353,19 +365,22 @@ def _snap(timeline: Timeline, frames: np.ndarray, *, snap_s: float) -> np.ndarra
 
 def _depth(timeline: Timeline, frames: np.ndarray) -> int:
     """How many cheap frames are on the way to `frames`, from their key frames on."""
-    keys = np.flatnonzero(timeline.is_key)
-    groups = np.maximum(np.searchsorted(keys, frames, side="right") - 1, 0)
-    cheap_up_to = np.cumsum(timeline.is_cheap)
-    return sum(
-        int(cheap_up_to[frames[groups == group].max()] - cheap_up_to[keys[group]]) + 1
-        for group in np.unique(groups)
+    frames = np.sort(frames)
+    groups = np.maximum(np.searchsorted(timeline.keys, frames, side="right") - 1, 0)
+    is_last = np.diff(groups, append=-1) != 0  # of its group
+    up_to, before = (
+        np.searchsorted(timeline.cheap, ends, side="right")
+        for ends in (frames[is_last], timeline.keys[groups[is_last]])
     )
+    return int((up_to - before + 1).sum())
 
 
 def _within(timeline: Timeline, frames: np.ndarray, frame: int, reach: int) -> np.ndarray:
-    pts, at = timeline.pts[frames], int(timeline.pts[frame])
-    lo, hi = np.searchsorted(pts, [at - reach, at + reach + 1])
-    return frames[lo:hi]
+    """Those of the frames, which ascend, that lie no more than `reach` ticks from the one."""
+    at = int(timeline.pts[frame])
+    edges = np.searchsorted(timeline.pts, [at - reach, at + reach + 1])
+    begin, end = np.searchsorted(frames, edges)
+    return frames[begin:end]
 
 
 def _nearest(timeline: Timeline, frames: np.ndarray, frame: int) -> int:
