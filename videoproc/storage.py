@@ -205,6 +205,11 @@ def at(text: str | Path | RemotePath) -> Anywhere:
     return RemotePath(str(text).rstrip("/"))
 
 
+def shown(place: Anywhere) -> str:
+    """The name of a place for messages: without the query and password of a web address."""
+    return http.shown(place.uri) if isinstance(place, HttpPath) else str(place)
+
+
 def open_ranges(place: RemotePath) -> RangeFile:
     """The file at a remote place, of which only what is read is fetched. Raises OSError."""
     if isinstance(place, HttpPath):

@@ -383,3 +383,25 @@ def test_real_files_that_are_broken_end_as_errors_and_no_others(shared_data):
         "bad_video.mp4": "InvalidDataError",
         "with-attached-pic.mp3": "NoVideoStream",
     }
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": (36, 40)}, r"size is \(36, 40\): give Size"),
+        ({"sampling": "even"}, "sampling is 'even': give Sampling"),
+        ({"spans": [(0.0, 1.0), (5.0, 2.0)]}, r"spans\[1\] is \(5.0, 2.0\): give"),
+        ({"spans": (1.0, 2.0)}, r"spans\[0\] is 1.0: give"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(tmp_path, moving_picture, settings, message):
+    write_video(tmp_path / "v.mp4", moving_picture(5), fps=25)
+    with pytest.raises((TypeError, ValueError), match=message):
+        list(read_clips(tmp_path / "v.mp4", **{"sampling": SPARSE, "size": SIZE, **settings}))
+
+
+def test_text_is_no_video(tmp_path):
+    (tmp_path / "v.txt").write_text("no video, a text\n" * 100)
+    with pytest.raises(MediaError, match="the file is text") as caught:
+        probe(tmp_path / "v.txt")
+    assert caught.value.__notes__ == [f"in {tmp_path / 'v.txt'}"]

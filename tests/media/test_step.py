@@ -70,7 +70,7 @@ def test_an_error_that_nobody_foresaw_costs_its_file_only(tmp_path, decode):
     path = tmp_path / "v.mp4"
     write_video(path, (np.zeros((16, 16, 3), np.uint8) for _ in range(9)), fps=9)
     (row,) = decode(row_of(path) | {"spans": spans})
-    assert (row["clip_index"], row["error_class"]) == (-1, "TypeError")
+    assert (row["clip_index"], row["error_class"]) == (-1, "ValueError")
     assert "Traceback" in row["message"]
 
 

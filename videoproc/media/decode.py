@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -69,9 +70,10 @@ def read_clips(
     >>> clips[0].pts_s.tolist(), clips[1].frame_indices.tolist()
     ([0.12, 0.36, 0.6, 0.84], [28, 34, 40, 46])
     """
-    samplings = [sampling] if isinstance(sampling, Sampling) else list(sampling)
+    samplings: list[Any] = list(sampling) if isinstance(sampling, list | tuple) else [sampling]
     if not samplings:
         raise ValueError("sampling is empty: give one or more")
+    _check_kinds(samplings, size)
     _check_spans(spans or ())
     limits, accept, cost = limits or Limits(), accept or Accept(), cost or Cost()
     with open_source(uri, limits=limits, cost=cost) as source:
@@ -90,12 +92,25 @@ def read_clips(
 
 
 def _check_spans(spans: Sequence[tuple[float, float]]) -> None:
-    for number, (start_s, end_s) in enumerate(spans):
-        if not (start_s < end_s and end_s > 0):
+    for number, span in enumerate(spans):
+        try:
+            start_s, end_s = span
+            is_right = start_s < end_s and end_s > 0
+        except TypeError:  # no pair of numbers
+            is_right = False
+        if not is_right:
             raise ValueError(
-                f"spans[{number}] is ({start_s}, {end_s}): give (start_s, end_s), "
+                f"spans[{number}] is {span}: give (start_s, end_s), "
                 "the end after the start and after 0"
             )
+
+
+def _check_kinds(samplings: Sequence[object], size: object) -> None:
+    for sampling in samplings:
+        if not isinstance(sampling, Sampling):
+            raise TypeError(f"sampling is {sampling!r}: give Sampling(...), or a list of them")
+    if size is not None and not isinstance(size, Size):
+        raise TypeError(f"size is {size!r}: give Size(height=..., width=...), or None")
 
 
 @dataclass(frozen=True, kw_only=True)

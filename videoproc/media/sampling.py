@@ -18,6 +18,9 @@ import numpy as np
 
 from videoproc.media.errors import MediaError
 
+MIN_CLIP_S = 0.001
+MAX_RATE_FPS = 10_000  # beyond the fastest cameras: a slip would take hours
+
 Pick = Literal["even", "random", "stride", "rate", "times", "keyframes"]
 
 
@@ -55,8 +58,16 @@ class Sampling:
     snap_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.pick not in PICKS:
+        if not isinstance(self.pick, str) or self.pick not in PICKS:
             raise ValueError(f"pick is {self.pick!r}: use one of {', '.join(PICKS)}")
+        for name in ("num_frames", "burst_frames", "seed", "stride_frames"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ValueError(f"{name} is {value!r}: give a whole number")
+        for name in ("rate_fps", "clip_s", "hop_s", "context_s", "snap_s"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, int | float):
+                raise ValueError(f"{name} is {value!r}: give a number")
         if self.num_frames < 1:
             raise ValueError(f"num_frames is {self.num_frames}: give 1 or more")
         if self.burst_frames < 1 or self.num_frames % self.burst_frames:
@@ -66,6 +77,8 @@ class Sampling:
             )
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}: give 0 or more")
+        if isinstance(self.times_s, str):
+            raise ValueError(f"times_s is {self.times_s!r}: give a list of seconds")
         if self.times_s is not None:  # YAML and JSON give lists
             object.__setattr__(self, "times_s", tuple(float(time_s) for time_s in self.times_s))
         self._check_what_belongs_together()
@@ -73,6 +86,11 @@ class Sampling:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} is {value}: give a number above 0, or None")
+        for name in ("clip_s", "hop_s"):
+            if (value := getattr(self, name)) is not None and value < MIN_CLIP_S:
+                raise ValueError(f"{name} is {value}: give {MIN_CLIP_S} s or more")
+        if self.rate_fps is not None and self.rate_fps > MAX_RATE_FPS:
+            raise ValueError(f"rate_fps is {self.rate_fps}: give {MAX_RATE_FPS} or less")
         for name in ("context_s", "snap_s"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
@@ -304,7 +322,9 @@ def _times(timeline: Timeline, sampling: Sampling, start_s: float, end_s: float)
     times = [start_s + time_s for time_s in sampling.times_s]
     if (latest_s := max(times)) >= stop_s:
         raise MediaError(
-            "MissingFrames", f"a frame at {latest_s} s is wanted, the clip ends at {stop_s} s"
+            "MissingFrames",
+            f"a frame at {latest_s:g} s of the video is wanted (times_s reaches "
+            f"{max(sampling.times_s):g} s into each clip), the clip ends at {stop_s:g} s",
         )
     return timeline.on_display(times)
 

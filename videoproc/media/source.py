@@ -114,6 +114,8 @@ def open_source(
                 opened.callback(_close, file, cost)
             container = _open(file, is_sparse=is_sparse)
             opened.callback(container.close)
+            if container.format.name == "tty":  # FFmpeg shows any text as one
+                raise MediaError("NoVideoStream", "the file is text")
             stream = _first_video(container)
             _discard_others(container, stream)
             context = stream.codec_context
@@ -128,6 +130,10 @@ def open_source(
             raise from_ffmpeg(error) from error
         except OSError as error:  # what the place says
             raise MediaError(type(error).__name__, str(error)) from error
+        except MediaError as error:
+            if not hasattr(error, "__notes__"):  # for who reads the traceback
+                error.add_note(f"in {storage.shown(place)}")
+            raise
 
 
 def _close(file: RangeFile, cost: Cost | None) -> None:
