@@ -24,5 +24,7 @@ def draw(
 
 def apply(frames_thwc: np.ndarray, _params: Params) -> np.ndarray:
     """Luma in all three channels of uint8 (T, H, W, 3)."""
-    luma = np.rint(frames_thwc.astype(np.float32) @ LUMA).astype(np.uint8)
-    return np.repeat(luma[..., None], 3, axis=-1)
+    made = np.empty(frames_thwc.shape, np.uint8)
+    for frame_hwc, made_hwc in zip(frames_thwc, made, strict=True):  # floats of one frame at a time
+        made_hwc[:] = np.rint(frame_hwc.astype(np.float32) @ LUMA)[..., None]
+    return made
