@@ -167,9 +167,7 @@ def prepare(config: TrainConfig) -> Prepared:
     )
 
 
-def check_settings(
-    config: TrainConfig, sampling: Sampling
-) -> tuple[Task, dict[str, Any], int]:
+def check_settings(config: TrainConfig, sampling: Sampling) -> tuple[Task, dict[str, Any], int]:
     """What a config comes to whatever the dataset, whose clips are sampled so: the task, the
     model's settings, and T. A UserError where that cannot be trained."""
     task = select_task(config.task)
