@@ -24,7 +24,6 @@ def draw(
 
 def apply(frames_thwc: np.ndarray, _params: Params) -> np.ndarray:
     """Luma in all three channels of uint8 (T, H, W, 3)."""
-    made = np.empty(frames_thwc.shape, np.uint8)
-    for frame_hwc, made_hwc in zip(frames_thwc, made, strict=True):  # floats of one frame at a time
-        made_hwc[:] = np.rint(frame_hwc.astype(np.float32) @ LUMA)[..., None]
-    return made
+    # A frame at a time: a long clip needs no floats of all its frames.
+    luma = [np.rint(frame.astype(np.float32) @ LUMA).astype(np.uint8) for frame in frames_thwc]
+    return np.repeat(np.stack(luma)[..., None], 3, axis=-1)
