@@ -22,7 +22,7 @@ def check(config: NightlyConfig) -> None:
     """Errors in what is to be learned, before anything is decoded."""
     select_task(config.task)
     for model in config.models:
-        check_settings(_train_config(config, model), config.sampling)
+        check_settings(_train_config(config, model), sampling=config.sampling, size=config.size)
 
 
 def train_and_evaluate(config: NightlyConfig, diary: Diary) -> None:

@@ -140,8 +140,9 @@ class Shown:
                 for of_clip, caption in zip(frames, captions, strict=True)
             ]
             most, least = made[: self.count], made[self.count :][::-1]
-            cells: list[Cell | str] = ["Most confident", *most]
-            return [*cells, "Least confident", *least] if least else cells
+            if not least:
+                return ["All, the most confident first", *most]
+            return ["Most confident", *most, "Least confident", *least]
 
         stills = sheet([evenly(clip, SHEET_FRAMES) for clip in clips])
         run.log_bytes(contact_sheet(stills), SHEET)

@@ -18,8 +18,8 @@ from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
-from videoproc.media import Sampling
-from videoproc.models import model_config
+from videoproc.media import Sampling, Size
+from videoproc.models import build_model, model_config
 from videoproc.report.progress import say
 from videoproc.runtime import session, trainer
 from videoproc.runtime.trainer import Assignment, WorkerConfig
@@ -131,7 +131,7 @@ def prepare(config: TrainConfig) -> Prepared:
     dataset = Dataset(folder=cli.absolute(config.data))
     videos = manifest.from_table(dataset.require_manifest())
     recipe = dataset.recipe
-    task, settings, num_frames = check_settings(config, recipe.sampling)
+    task, settings, frame_shape = check_settings(config, sampling=recipe.sampling, size=recipe.size)
     # Neither stored views nor the training step may do what changes labels.
     used = [*recipe.augmentation.used, *config.loop.augmentation.used]
     label_rule(dataset).check(used, dataset=dataset.folder)
@@ -144,10 +144,9 @@ def prepare(config: TrainConfig) -> Prepared:
         model=config.model,
         model_settings=settings,
         num_outputs=task.targets.num_outputs(spec),
-        frame_shape=(num_frames, recipe.size.height, recipe.size.width, 3),
+        frame_shape=frame_shape,
         recipe=recipe.to_json(),
     )
-    card.build()  # a network that cannot be is found here, before Ray starts
     key = schema.content_id(
         asdict(card),
         asdict(_decisive(config)),
@@ -167,11 +166,13 @@ def prepare(config: TrainConfig) -> Prepared:
     )
 
 
-def check_settings(config: TrainConfig, sampling: Sampling) -> tuple[Task, dict[str, Any], int]:
-    """What a config comes to whatever the dataset, whose clips are sampled so: the task, the
-    model's settings, and T. A UserError where that cannot be trained."""
+def check_settings(
+    config: TrainConfig, *, sampling: Sampling, size: Size
+) -> tuple[Task, dict[str, Any], tuple[int, int, int, int]]:
+    """What a config comes to for any dataset of such clips: the task, the model's settings, and
+    the clips' (T, H, W, C). A UserError where that cannot be trained."""
     task = select_task(config.task)
-    settings = asdict(model_config(config.model, config.model_settings))
+    model_settings = model_config(config.model, config.model_settings)
     num_frames = sampling.frames_per_clip
     if num_frames is None:
         raise UserError(
@@ -184,7 +185,10 @@ def check_settings(config: TrainConfig, sampling: Sampling) -> tuple[Task, dict[
             f"loop.augmentation uses {in_step[0]!r}, and task {config.task!r} has targets that do "
             "not follow its frames there: leave it out, and augment in `pipelines.extract`"
         )
-    return task, settings, num_frames
+    frame_shape = (num_frames, size.height, size.width, 3)
+    # A network that cannot be is found here, before Ray starts; any number of outputs will do.
+    build_model(config.model, model_settings, num_outputs=2, frame_shape=frame_shape)
+    return task, asdict(model_settings), frame_shape
 
 
 def _decisive(config: TrainConfig) -> TrainConfig:
