@@ -27,6 +27,9 @@ from videoproc.types import Row, UserError, Video
 SETTINGS = "extract.json"
 """In the dataset: how its clips and features were last made."""
 
+TEARING = ("speed", "shift", "drop")
+"""Augmentations after which the frames of a burst no longer follow each other."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractConfig:
@@ -66,6 +69,12 @@ class ExtractConfig:
         cli.check_share(self.max_failed_share, setting="max_failed_share")
         if not self.commit_every_s >= 0:
             raise ValueError(f"commit_every_s is {self.commit_every_s}: use seconds, 0 or more")
+        torn = [name for name in TEARING if name in self.augmentation.used]
+        if torn and self.sampling.burst_frames > 1:
+            raise ValueError(
+                f"sampling.burst_frames is {self.sampling.burst_frames}, and augmentation "
+                f"{torn[0]!r} tears consecutive frames apart: use one of the two"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +116,9 @@ def extract(config: ExtractConfig) -> Extracted:
     version = dataset.manifest.version
     videos = manifest.from_table(dataset.require_manifest())
     label_rule(dataset).check(config.augmentation.used, dataset=dataset.folder)
+    if config.augmentation.views == 1 and config.augmentation.identity:
+        named = ", ".join(config.augmentation.identity)
+        say("extract", f"augmentation.views is 1: no view is made, and {named} of it does nothing")
     if config.retry_quarantined:
         held = quarantine.choose(dataset.quarantine, stage=STAGE)
         quarantine.mark_for_retry(dataset.quarantine, [row["quarantine_id"] for row in held])

@@ -45,10 +45,10 @@ class IndexConfig:
         rehash: read every file, also those whose size and time have not changed.
         max_vanished_share: stop where more than this share of the known videos is gone, since a
             disk that is not mounted looks like that.
-        keeps_labels: augmentations after which a clip keeps its label, by name; those that mirror
-            space or time need it. By default those of the last time.
-        changes_labels: augmentations that must not be used on this corpus, by name. By default
-            those of the last time.
+        keeps_labels: augmentations after which a clip keeps its label, such as [flip_horizontal];
+            those that mirror space or time need it. By default those of the last time.
+        changes_labels: augmentations that must not be used on this corpus, such as [hue]. By
+            default those of the last time.
         resplit: deal splits anew although the dataset's groups would no longer keep together.
         check: then say whether the corpus is fit to learn from: balance, what headers give away,
             near-duplicates across the split. A few frames of every video are decoded for it.

@@ -54,10 +54,10 @@ class NightlyConfig:
         max_failed_share: fail when more than this share of the corpus has no clips.
         max_failed: fail when more videos than this have no clips; by default any number.
         max_vanished_share: stop where more than this share of the known videos is gone.
-        keeps_labels: augmentations after which a clip keeps its label, by name; those that mirror
-            space or time need it. By default those of the last time.
-        changes_labels: augmentations that must not be used on this corpus, by name. By default
-            those of the last time.
+        keeps_labels: augmentations after which a clip keeps its label, such as [flip_horizontal];
+            those that mirror space or time need it. By default those of the last time.
+        changes_labels: augmentations that must not be used on this corpus, such as [hue]. By
+            default those of the last time.
         models: the architectures to train and compare, by name; none leaves it at the data.
         task: what is learned, by name.
         model_settings: settings, by architecture, that differ from its defaults.

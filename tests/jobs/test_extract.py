@@ -11,6 +11,7 @@ import pytest
 from pipelines import cli
 from pipelines import extract as extract_job
 from pipelines.extract import ExtractConfig, extract
+from pipelines.index import IndexConfig, index
 from videoproc.augment import Augmentation
 from videoproc.media import Sampling, Size
 from videoproc.tables import Dataset, FrameFormat, decode_frames
@@ -94,6 +95,32 @@ def test_more_views_add_the_new_views_only(data):
     added = [path for path in dataset.clips.files() if path not in before]
     views = [view for path in added for view in pq.read_table(path)["view"].to_pylist()]
     assert sorted(views) == [2] * 6 + [3] * 6
+
+
+@pytest.mark.parametrize("setting", [{"max_speed": 2.0}, {"shift": 0.1}, {"drop": 0.1}])
+def test_what_would_tear_bursts_apart_is_refused(setting):
+    bursts = {"sampling": Sampling(num_frames=4, burst_frames=2)}
+    with pytest.raises(ValueError, match=r"burst_frames is 2, and augmentation '\w+' tears"):
+        ExtractConfig(data="d", augmentation=Augmentation(views=2, **setting), **bursts)
+
+
+def test_bursts_may_be_reversed_and_turned(data, videos):
+    index(IndexConfig(source=str(videos), data=str(data), keeps_labels=("reverse",)))
+    bursts = Sampling(num_frames=4, burst_frames=2)
+    turned = Augmentation(views=2, reverse=True, rotate_deg=9.0)
+    rows = run_extract(data, sampling=bursts, augmentation=turned).clips.read().to_pylist()
+    assert len(rows) == 12
+    for row in rows:
+        first, second, third, fourth = row["frame_indices"]
+        assert abs(second - first) == abs(fourth - third) == 1
+
+
+def test_settings_of_views_that_are_not_made_are_named(data, capsys):
+    run_extract(data, augmentation=Augmentation(rotate_deg=9.0, grey=0.5))
+    said = capsys.readouterr().out
+    assert "augmentation.views is 1: no view is made, and rotate_deg, grey of it does" in said
+    run_extract(data)
+    assert "no view is made" not in capsys.readouterr().out
 
 
 def test_a_feature_asked_for_later_is_computed_from_stored_frames(data, videos, tmp_path, rows_of):
