@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow.compute as pc
@@ -18,6 +18,7 @@ from pipelines.synthesize import SynthesizeConfig
 from pipelines.synthesize import run as synthesize
 from videoproc import runlog, schema
 from videoproc.augment import AUGMENT_VERSION, Augmentation
+from videoproc.corpus import survey
 from videoproc.corpus.splits import SplitConfig
 from videoproc.corpus.synthetic import SyntheticConfig
 from videoproc.features import select_features
@@ -115,6 +116,9 @@ class NightlyConfig:
             layout=self.layout,
             split=self.split,
             max_vanished_share=self.max_vanished_share,
+            limits=replace(
+                self.limits, timeout_s=max(self.limits.timeout_s, survey.LIMITS.timeout_s)
+            ),
             keeps_labels=self.keeps_labels,
             changes_labels=self.changes_labels,
         )

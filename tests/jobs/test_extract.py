@@ -13,7 +13,7 @@ from pipelines import extract as extract_job
 from pipelines.extract import ExtractConfig, extract
 from pipelines.index import IndexConfig, index
 from videoproc.augment import Augmentation
-from videoproc.media import Sampling, Size
+from videoproc.media import Accept, Limits, Sampling, Size
 from videoproc.tables import Dataset, FrameFormat, decode_frames
 
 RAW, JPEG = FrameFormat(encoding="raw"), FrameFormat(encoding="jpeg")
@@ -197,13 +197,13 @@ def test_quarantined_videos_are_left_alone_the_next_time(flawed, capsys):
     assert dataset.clips.read().num_rows == 6
 
 
-def test_quarantined_videos_are_tried_again_when_asked(flawed, videos, write_small):
-    run_extract(flawed, max_failed_share=0.3)
-    write_small(videos / "walk" / "bad7.mp4", 7)  # mended in place
+def test_quarantined_videos_are_tried_again_when_asked(flawed):
+    dataset = run_extract(flawed, max_failed_share=1.0, limits=Limits(max_frames=10))
+    assert dataset.quarantine.read().num_rows == 8
     dataset = run_extract(flawed, max_failed_share=0.3, retry_quarantined=True)
-    assert dataset.clips.read().num_rows == 7
-    (row,) = dataset.quarantine.read().to_pylist()
-    assert row["uri"].endswith("bad8.mp4")
+    assert dataset.clips.read().num_rows == 6
+    left = [row["uri"][-8:] for row in dataset.quarantine.read().to_pylist()]
+    assert sorted(left) == ["bad7.mp4", "bad8.mp4"]
 
 
 def test_too_many_failures_fail_the_job_after_the_rest_is_in(flawed):
@@ -256,3 +256,29 @@ def test_ray_computes_a_later_feature_from_stored_frames_too(data, tmp_path, row
     shutil.rmtree(videos)
     run_extract(data, inline=False)
     assert rows_of(data) == rows_of(tmp_path / "at_once")
+
+
+@pytest.fixture
+def cut(data, videos, make_manifest):
+    """The same, one of them cut short, and indexed so."""
+    path = next((videos / "walk").glob("*.mp4"))
+    path.write_bytes(path.read_bytes()[:-200])
+    make_manifest(videos, data)
+    return data
+
+
+def test_what_was_refused_is_tried_again_when_it_is_accepted(cut, capsys):
+    dataset = run_extract(cut)
+    assert "1 video of the corpus is truncated, which accept.truncated refuses" in (
+        said := capsys.readouterr().out
+    )
+    assert "Truncated: the file's index names 24 frames" in said
+    assert dataset.clips.read().num_rows == 5
+    dataset = run_extract(cut, accept=Accept(truncated=True))
+    assert (dataset.clips.read().num_rows, dataset.quarantine.read().num_rows) == (6, 0)
+
+
+def test_clips_of_other_settings_are_mentioned(data, capsys):
+    run_extract(data)
+    run_extract(data, sampling=Sampling(num_frames=2))
+    assert "6 clips of other settings are in the table too and stay" in capsys.readouterr().out

@@ -90,3 +90,19 @@ def test_good_and_bad_rows_have_the_same_keys(tmp_path, moving_picture, decode):
     bad = next(decode(row_of(tmp_path / "bad.mp4")))
     assert good.keys() == bad.keys()
     assert {key: type(good[key]) for key in good} == {key: type(bad[key]) for key in bad}
+
+
+def test_a_file_that_was_replaced_since_it_was_indexed_is_not_read(
+    tmp_path, moving_picture, decode
+):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(50), fps=25)
+    size_bytes = path.stat().st_size
+    assert [row["error_class"] for row in decode(row_of(path) | {"size_bytes": size_bytes})] == [
+        "",
+        "",
+    ]
+    write_video(path, moving_picture(51), fps=25)
+    (row,) = decode(row_of(path) | {"size_bytes": size_bytes})
+    assert row["error_class"] == "Changed"
+    assert f"had {size_bytes} when it was indexed: run index again" in row["message"]

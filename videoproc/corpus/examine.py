@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from videoproc import storage
-from videoproc.media import Header, MediaError, probe
+from videoproc.media import Header, Limits, MediaError, probe
 from videoproc.types import UserError
 
 EXAMINE_VERSION = 2  # raise it when the same bytes come to another header
@@ -25,13 +25,13 @@ class Finding:
     error: str | None = None
 
 
-def examine(uri: str) -> Finding:
+def examine(uri: str, *, limits: Limits | None = None) -> Finding:
     """The digest and header of the file at `uri`; whatever is wrong with it is in the answer."""
     finding = fingerprint(uri)
     if finding.error is not None:
         return finding
     try:
-        return replace(finding, header=probe(uri))
+        return replace(finding, header=probe(uri, limits=limits))
     except MediaError as error:
         return replace(finding, error=str(error))
 

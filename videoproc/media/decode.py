@@ -46,6 +46,7 @@ def read_clips(
     accept: Accept | None = None,
     limits: Limits | None = None,
     cost: Cost | None = None,
+    size_bytes: int | None = None,
 ) -> Iterator[Clip]:
     """The clips of the video at `uri`: a path, or an s3://, gs:// or http(s):// address.
 
@@ -53,7 +54,8 @@ def read_clips(
     read in one pass, and `Clip.sampling` says by its number which one made it. size: what frames
     are scaled to; None keeps the size that is displayed. spans: (start_s, end_s) in seconds from
     the first frame, in place of the cuts of `sampling`; what reaches over the video's edges is cut
-    off. accept: what material is taken. cost: counted up as clips are read.
+    off. accept: what material is taken. cost: counted up as clips are read. size_bytes: what the
+    file must have, or it is another one.
 
     Clips come in the order of the spans, those of one span in the order of the samplings; without
     spans, in the order of their ends. A frame is decoded once, however many clips share it, and
@@ -77,6 +79,12 @@ def read_clips(
     _check_spans(spans or ())
     limits, accept, cost = limits or Limits(), accept or Accept(), cost or Cost()
     with open_source(uri, limits=limits, cost=cost) as source:
+        if size_bytes not in (None, source.container.size):
+            raise MediaError(
+                "Changed",
+                f"the file has {source.container.size} bytes and had {size_bytes} when it was "
+                "indexed: run index again",
+            )
         packets = read_packets(source, limits=limits)
         refuse(source, packets, accept=accept)
         timeline = read_timeline(uri, packets, limits=limits, cost=cost)
