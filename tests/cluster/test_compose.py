@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
-from tests.cluster.reading import CLUSTER, IMAGE, PINNED, bytes_of, one, read, scalars
+from tests.cluster.reading import CLUSTER, IMAGE, PINNED, bytes_of, of_kind, one, read, scalars
 
 TOP = {"name", "services", "networks", "volumes", "secrets", "configs"}
 SERVICE = {
@@ -124,3 +125,13 @@ def test_mlflow_speaks_to_the_services_that_there_are() -> None:
     assert bucket
     assert f'Bucket="{bucket[1]}"' in made
     compile(made, "bucket", "exec")
+
+
+def test_the_image_has_the_driver_that_mlflow_speaks_to_postgresql_with() -> None:
+    """SQLAlchemy's choice where an address names none has changed between its versions."""
+    (server,) = of_kind("Deployment")[0]["spec"]["template"]["spec"]["containers"]
+    for arguments in (SERVICES["mlflow"]["command"][-1], " ".join(server["args"])):
+        address = re.search(r"--backend-store-uri=(\S+)", arguments)
+        assert address
+        driver = make_url(address[1]).get_dialect().driver
+        assert f'"{driver}-binary==' in (CLUSTER / "Dockerfile").read_text()

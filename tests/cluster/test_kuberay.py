@@ -241,6 +241,33 @@ def test_a_policy_lets_named_ones_in_by_ports_that_are_open(policy: dict[str, An
                 assert {port["port"] for port in rule["ports"]} <= {443, 6443}
 
 
+def _ways(direction: str, side: str) -> set[tuple[str, str, int | None]]:
+    """Between pods of ours: from whom, to whom, by which port (none: by any)."""
+    ways = set()
+    for policy in of_kind("NetworkPolicy"):
+        own = policy["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name")
+        for rule in policy["spec"].get(direction, []) if own else []:
+            for peer in rule[side]:
+                labels = peer.get("podSelector", {}).get("matchLabels", {})
+                if other := labels.get("app.kubernetes.io/name"):
+                    ends = (own, other) if direction == "egress" else (other, own)
+                    ways |= {(*ends, port["port"]) for port in rule.get("ports", [{"port": None}])}
+    return ways
+
+
+def test_whoever_may_go_out_to_a_pod_is_let_in_there() -> None:
+    out = _ways("egress", "to")
+    assert out == _ways("ingress", "from")
+    assert len(out) == 4
+
+
+def test_a_claim_says_how_much_it_wants() -> None:
+    claims = [claim["spec"] for claim in of_kind("PersistentVolumeClaim")]
+    claims += [c["spec"] for s in of_kind("StatefulSet") for c in s["spec"]["volumeClaimTemplates"]]
+    for claim in claims:
+        assert bytes_of(claim["resources"]["requests"]["storage"]) > 0
+
+
 @pytest.mark.parametrize("service", of_kind("Service"), ids=lambda s: s["metadata"]["name"])
 def test_a_service_leads_to_a_port_of_its_pods_and_is_not_seen_outside(
     service: dict[str, Any],
