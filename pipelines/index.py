@@ -192,7 +192,7 @@ def stored_config(dataset: Dataset) -> IndexConfig:
     text = dataset.read_text(SETTINGS)
     if text is None:
         raise UserError(
-            f"dataset {dataset.folder} has no {SETTINGS}: give --source, the corpus that it is made of"
+            f"dataset {dataset.folder} has no {SETTINGS}: give --source, the corpus to index"
         )
     return cli.restored(IndexConfig, text)
 

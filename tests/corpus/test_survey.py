@@ -55,5 +55,5 @@ def test_a_file_that_strikes_whoever_reads_it_costs_two_children_and_not_this_pr
     assert seen.finding.digest == examine(str(tmp_path / "v.mp4")).digest
 
 
-def _struck(_: str) -> None:
+def _struck(_: str, **__: object) -> None:
     signal.raise_signal(signal.SIGKILL)

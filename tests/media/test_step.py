@@ -92,9 +92,7 @@ def test_good_and_bad_rows_have_the_same_keys(tmp_path, moving_picture, decode):
     assert {key: type(good[key]) for key in good} == {key: type(bad[key]) for key in bad}
 
 
-def test_a_file_that_was_replaced_since_it_was_indexed_is_not_read(
-    tmp_path, moving_picture, decode
-):
+def test_a_file_that_was_replaced_since_the_index_is_not_read(tmp_path, moving_picture, decode):
     path = tmp_path / "v.mp4"
     write_video(path, moving_picture(50), fps=25)
     size_bytes = path.stat().st_size

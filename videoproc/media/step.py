@@ -31,14 +31,14 @@ def decode_clips(
 ) -> Callable[[Row], Iterator[Row]]:
     """A step that decodes a video's clips in this process's child.
 
-    In: `uri` (a path or a remote address), `size_bytes` (if the file must have it still), `spans` (a list of {clip_index, start_s, end_s}) and any
-    other keys. Out: a row for each span, with the other keys passed on, the span, and
-    frame_indices, pts_s, shape, dtype, frames, decode_s, bytes_fetched. A video that cannot be
-    read gives one row of the same keys instead, with clip_index -1 and no frames: `stage`,
-    `error_class` and `message` say why; in good rows these are empty. decode_s is the video's share
-    of seconds for this row. A long video is read in several calls, each within `limits`. Where a
-    call fails, the clips of those before it stand, with `accept.truncated` also those that it had
-    read, and the failed row comes last.
+    In: `uri` (a path or a remote address), `spans` (a list of {clip_index, start_s, end_s}),
+    `size_bytes` (if the file must still have it) and any other keys. Out: a row for each span, with
+    the other keys passed on, the span, and frame_indices, pts_s, shape, dtype, frames, decode_s,
+    bytes_fetched. A video that cannot be read gives one row of the same keys instead, with
+    clip_index -1 and no frames: `stage`, `error_class` and `message` say why; in good rows these
+    are empty. decode_s is the video's share of seconds for this row. A long video is read in
+    several calls, each within `limits`. Where a call fails, the clips of those before it stand,
+    with `accept.truncated` also those that it had read, and the failed row comes last.
     """
 
     def decode(row: Row) -> Iterator[Row]:
