@@ -326,7 +326,13 @@ def test_neighbours_of_a_decoder_that_is_struck_are_untouched(
     silent, neighbours, signal_number, error_class
 ):
     read = partial(
-        _read_rows, sampling=SAMPLING, size=SIZE, spans=LONG_SPANS, limits=LIMITS, accept=None
+        _read_rows,
+        sampling=SAMPLING,
+        size=SIZE,
+        spans=LONG_SPANS,
+        limits=LIMITS,
+        accept=None,
+        size_bytes=None,
     )
     undisturbed = read(str(neighbours[0])).rows
     endless = address_of(silent)
