@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -60,7 +59,3 @@ def stored_as(shown: str) -> PacketTable:
         time_base=Fraction(1, 10),
         end_pts=max(int(word[1:]) for word in words) + 1,
     )
-
-
-def pairs(values: list[int]) -> list[tuple[int, int]]:
-    return list(itertools.pairwise(values))
