@@ -74,7 +74,9 @@ class Launcher:
             "max-worker-port": 0,
             "log-color": "false",
         }
-        words = [f"--{name}={value}" for name, value in {**own, **self.resources, **options}.items()]
+        words = [
+            f"--{name}={value}" for name, value in {**own, **self.resources, **options}.items()
+        ]
         log = log_of(self.workspace, number)
         with log.open("w") as output:
             process = subprocess.Popen(

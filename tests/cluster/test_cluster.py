@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cluster import local, nodes
@@ -227,6 +228,21 @@ def test_a_node_that_cannot_start_leaves_its_log_and_no_process(checkout: Checko
     assert not (checkout.workspace / "cluster" / "state.json").exists()
 
 
+def test_nodes_of_one_machine_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    three = nodes.share_machine(3, cpus=None)
+    assert three["num-cpus"] == 2
+    assert 0 < 3 * three["object-store-memory"] <= 0.31 * psutil.virtual_memory().total
+    assert nodes.share_machine(16, cpus=None)["num-cpus"] == 1
+    assert nodes.share_machine(3, cpus=4)["num-cpus"] == 4
+    assert nodes.share_machine(1, cpus=None) == {}, "one alone takes what Ray finds"
+
+
+def test_no_nodes_are_one_line(checkout: Checkout) -> None:
+    result = checkout.run("up", "--nodes", "0")
+    assert (result.returncode, result.stderr) == (2, "error: nodes is 0: use 1 or more\n")
+
+
 @pytest.mark.slow
 def test_a_submitted_job_runs_the_uploaded_code_with_the_nodes_python(
     running: Checkout, tmp_path: Path
@@ -270,6 +286,11 @@ def test_up_again_keeps_the_node(running: Checkout) -> None:
     result = running.run("up")
     assert result.returncode == 0
     assert result.stdout.startswith("already up")
+    assert running.state() == before
+    result = running.run("up", "--nodes", "3")
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "make cluster-down" in result.stderr
     assert running.state() == before
 
 
