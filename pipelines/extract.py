@@ -24,8 +24,13 @@ from videoproc.tables.intake import Intake
 from videoproc.tables.plan import STAGE, Work, plan_work
 from videoproc.types import Row, UserError, Video
 
+SHOWN = 5  # failures that are named
+
 SETTINGS = "extract.json"
 """In the dataset: how its clips and features were last made."""
+
+TEARING = ("speed", "shift", "drop")
+"""Augmentations after which the frames of a burst no longer follow each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +71,12 @@ class ExtractConfig:
         cli.check_share(self.max_failed_share, setting="max_failed_share")
         if not self.commit_every_s >= 0:
             raise ValueError(f"commit_every_s is {self.commit_every_s}: use seconds, 0 or more")
+        torn = [name for name in TEARING if name in self.augmentation.used]
+        if torn and self.sampling.burst_frames > 1:
+            raise ValueError(
+                f"sampling.burst_frames is {self.sampling.burst_frames}, and augmentation "
+                f"{torn[0]!r} tears consecutive frames apart: use one of the two"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +118,9 @@ def extract(config: ExtractConfig) -> Extracted:
     version = dataset.manifest.version
     videos = manifest.from_table(dataset.require_manifest())
     label_rule(dataset).check(config.augmentation.used, dataset=dataset.folder)
+    if config.augmentation.views == 1 and config.augmentation.identity:
+        named = ", ".join(config.augmentation.identity)
+        say("extract", f"augmentation.views is 1: no view is made, and {named} of it does nothing")
     if config.retry_quarantined:
         held = quarantine.choose(dataset.quarantine, stage=STAGE)
         quarantine.mark_for_retry(dataset.quarantine, [row["quarantine_id"] for row in held])
@@ -122,8 +136,9 @@ def extract(config: ExtractConfig) -> Extracted:
             features=features,
             clip_keys=dataset.clips.keys(),
             feature_keys=dataset.features.keys(),
-            held=quarantine.held(dataset.quarantine),
+            held=_held(dataset, config.accept),
         )
+        _say_refused(videos, config.accept)
         _say_plan(work)
         intake = Intake(
             tables={"clips": dataset.clips, "features": dataset.features},
@@ -184,6 +199,26 @@ def stored_config(dataset: Dataset) -> ExtractConfig:
     if text is None:
         raise UserError(f"dataset {dataset.folder} has no {SETTINGS}: run pipelines.extract first")
     return replace(cli.restored(ExtractConfig, text), retry_quarantined=False)
+
+
+def _held(dataset: Dataset, accept: Accept) -> dict[str, str]:
+    """What quarantine holds back; not what was refused for want of a setting that is given now."""
+    taken = {"Truncated"} if accept.truncated else set()
+    if accept.hdr and accept.interlaced:
+        taken.add("Refused")
+    held = quarantine.held(dataset.quarantine)
+    return {row_id: reason for row_id, reason in held.items() if reason not in taken}
+
+
+def _say_refused(videos: Sequence[Video], accept: Accept) -> None:
+    refused = {name for name in ("hdr", "interlaced", "truncated") if not getattr(accept, name)}
+    flags = Counter(flag for video in videos for flag in video.flags if flag in refused)
+    for name, count in sorted(flags.items()):
+        say(
+            "extract",
+            f"{plural(count, 'video')} of the corpus {'is' if count == 1 else 'are'} {name}, which "
+            f"accept.{name} refuses; clips that were made before stay",
+        )
 
 
 def prune(dataset: Dataset, *, job: str) -> dict[str, int]:
@@ -331,7 +366,14 @@ def _say_plan(work: Work) -> None:
         say("extract", f"nothing to decode: all {len(work.done)} clips are in already")
     elif work.done:
         say(
-            "extract", f"{len(work.done)} clips are in already, {len(work.videos)} videos to decode"
+            "extract",
+            f"{len(work.done)} clips are in already, {plural(len(work.videos), 'video')} to decode",
+        )
+    if others := len(work.clip_keys) - len(work.done):
+        say(
+            "extract",
+            f"{plural(others, 'clip')} of other settings {'is' if others == 1 else 'are'} in the "
+            "table too and stay, told apart by recipe_id and view",
         )
     if work.measure:
         say("extract", f"{len(work.measure)} stored clips lack a feature")
@@ -347,6 +389,11 @@ def _say_summary(work: Work, intake: Intake, done: Extracted) -> None:
     )
     for error_class, count in intake.failures.most_common():
         say("extract", f"quarantine: {count} x {error_class}")
+    for row in done.failures[:SHOWN]:
+        why = str(row["message"]).splitlines()[0] if row["message"] else ""
+        say("extract", f"quarantine: {row['uri']}: {row['error_class']}: {why}")
+    if (more := len(done.failures) - SHOWN) > 0:
+        say("extract", f"quarantine: and {more} more, in the table `quarantine`")
     if done.bytes_fetched:
         whole = sum(video.size_bytes for video in work.videos)
         say("extract", f"fetched {data_size(done.bytes_fetched)} of {data_size(whole)} of video")

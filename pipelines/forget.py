@@ -81,7 +81,7 @@ def _forget(dataset: Dataset, video: Video, *, purge: bool) -> Lineage:
         _remember(dataset, video)
         deleted = _delete_rows(dataset, video)
         pages = _clear_reports(dataset, video)
-        sheets = _clear_predictions(before, video)
+        sheets = _clear_predictions(before)
         say("forget", f"{video.uri}: {_counted(deleted)}")
         if pages:
             say("forget", f"{plural(pages, 'report')} made again without pictures")
@@ -146,14 +146,12 @@ def _clear_reports(dataset: Dataset, video: Video) -> int:
     return cleared
 
 
-def _clear_predictions(before: Lineage, video: Video) -> int:
+def _clear_predictions(before: Lineage) -> int:
     """Runs of predict whose pictures show the video, and no longer do."""
-    runs = [
-        runlog.open_run(use.run_id, workspace=cli.workspace())
-        for use in before.uses
-        if use.job == "predict"
-    ]
-    return sum(clear(run, video_id=video.video_id) for run in runs)
+    pictured = [use for use in before.uses if use.is_pictured]
+    for use in pictured:
+        clear(runlog.open_run(use.run_id, workspace=cli.workspace()))
+    return len(pictured)
 
 
 def _clear_run(run_id: str, text: str, record: str) -> None:

@@ -16,6 +16,7 @@ from videoproc.corpus import manifest, survey
 from videoproc.corpus.layouts import LAYOUTS, Entry
 from videoproc.corpus.manifest import Known, Manifest
 from videoproc.corpus.splits import SplitConfig
+from videoproc.media import Limits
 from videoproc.report.progress import Progress, say
 from videoproc.report.words import duration, plural
 from videoproc.tables import Dataset, quarantine
@@ -42,13 +43,14 @@ class IndexConfig:
         layout: how the corpus is laid out: folder, csv, jsonl, parquet or ucf101.
         split: how labelled videos are divided into train, val and test.
         processes: child processes that read files; by default one a core.
+        limits: what reading one file may cost before it is given up; all of its bytes are read.
         rehash: read every file, also those whose size and time have not changed.
         max_vanished_share: stop where more than this share of the known videos is gone, since a
             disk that is not mounted looks like that.
-        keeps_labels: augmentations after which a clip keeps its label, by name; those that mirror
-            space or time need it. By default those of the last time.
-        changes_labels: augmentations that must not be used on this corpus, by name. By default
-            those of the last time.
+        keeps_labels: augmentations after which a clip keeps its label, such as [flip_horizontal];
+            those that mirror space or time need it. By default those of the last time.
+        changes_labels: augmentations that must not be used on this corpus, such as [hue]. By
+            default those of the last time.
         resplit: deal splits anew although the dataset's groups would no longer keep together.
         check: then say whether the corpus is fit to learn from: balance, what headers give away,
             near-duplicates across the split. A few frames of every video are decoded for it.
@@ -59,6 +61,7 @@ class IndexConfig:
     layout: str = "folder"
     split: SplitConfig = field(default_factory=SplitConfig)
     processes: int | None = None
+    limits: Limits = survey.LIMITS
     rehash: bool = False
     max_vanished_share: float = 0.5
     keeps_labels: tuple[str, ...] | None = None
@@ -177,6 +180,7 @@ def _build(config: IndexConfig, dataset: Dataset, entries: Sequence[Entry]) -> M
         split=config.split,
         workers=_workers(config),
         known=known,
+        limits=config.limits,
         on_progress=on_progress,
     )
     progress.close()
@@ -187,7 +191,9 @@ def stored_config(dataset: Dataset) -> IndexConfig:
     """How the dataset's manifest was last made."""
     text = dataset.read_text(SETTINGS)
     if text is None:
-        raise UserError(f"dataset {dataset.folder} has no {SETTINGS}: run pipelines.index first")
+        raise UserError(
+            f"dataset {dataset.folder} has no {SETTINGS}: give --source, the corpus to index"
+        )
     return cli.restored(IndexConfig, text)
 
 

@@ -9,9 +9,8 @@ from pipelines import cli
 from pipelines.evaluate import EvaluateConfig, evaluate, is_measured
 from pipelines.night_report import Diary
 from pipelines.predict import PredictConfig, predict
-from pipelines.train import TrainConfig, prepare, train
+from pipelines.train import TrainConfig, check_settings, prepare, train
 from videoproc import runlog
-from videoproc.models import model_config
 from videoproc.report.progress import say
 from videoproc.tasks import select_task
 
@@ -23,7 +22,7 @@ def check(config: NightlyConfig) -> None:
     """Errors in what is to be learned, before anything is decoded."""
     select_task(config.task)
     for model in config.models:
-        model_config(model, _train_config(config, model).model_settings)
+        check_settings(_train_config(config, model), sampling=config.sampling, size=config.size)
 
 
 def train_and_evaluate(config: NightlyConfig, diary: Diary) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow.compute as pc
@@ -18,6 +18,7 @@ from pipelines.synthesize import SynthesizeConfig
 from pipelines.synthesize import run as synthesize
 from videoproc import runlog, schema
 from videoproc.augment import AUGMENT_VERSION, Augmentation
+from videoproc.corpus import survey
 from videoproc.corpus.splits import SplitConfig
 from videoproc.corpus.synthetic import SyntheticConfig
 from videoproc.features import select_features
@@ -54,10 +55,10 @@ class NightlyConfig:
         max_failed_share: fail when more than this share of the corpus has no clips.
         max_failed: fail when more videos than this have no clips; by default any number.
         max_vanished_share: stop where more than this share of the known videos is gone.
-        keeps_labels: augmentations after which a clip keeps its label, by name; those that mirror
-            space or time need it. By default those of the last time.
-        changes_labels: augmentations that must not be used on this corpus, by name. By default
-            those of the last time.
+        keeps_labels: augmentations after which a clip keeps its label, such as [flip_horizontal];
+            those that mirror space or time need it. By default those of the last time.
+        changes_labels: augmentations that must not be used on this corpus, such as [hue]. By
+            default those of the last time.
         models: the architectures to train and compare, by name; none leaves it at the data.
         task: what is learned, by name.
         model_settings: settings, by architecture, that differ from its defaults.
@@ -115,6 +116,9 @@ class NightlyConfig:
             layout=self.layout,
             split=self.split,
             max_vanished_share=self.max_vanished_share,
+            limits=replace(
+                self.limits, timeout_s=max(self.limits.timeout_s, survey.LIMITS.timeout_s)
+            ),
             keeps_labels=self.keeps_labels,
             changes_labels=self.changes_labels,
         )

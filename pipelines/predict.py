@@ -32,6 +32,8 @@ from videoproc.tables.plan import Work, plan_work
 from videoproc.tasks import select_task
 from videoproc.types import Video
 
+MAX_PICTURES = 50  # in motion 2000 x 2000 pixels; at 100 the driver took a gigabyte more
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig:
@@ -43,7 +45,8 @@ class PredictConfig:
         batch_size: clips that the model takes at once.
         accept: material that is taken as it is, or refused.
         pictures: how many of the most, and how many of the least confident predictions of this run
-            are shown with frames in predictions.jpg and predictions.mp4 in MLflow; 0 for none.
+            are shown with frames in predictions.jpg and predictions.mp4 in MLflow: 50 at most, 0
+            for none.
         limits: what decoding one video may cost before it is given up.
         max_failed_share: fail the job when more than this share of the videos cannot be decoded.
         max_failed: fail the job when more videos than this cannot; by default any number.
@@ -63,8 +66,10 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}: use 1 or more")
-        if self.pictures < 0:
-            raise ValueError(f"pictures is {self.pictures}: use 0 for none, or more")
+        if not 0 <= self.pictures <= MAX_PICTURES:
+            raise ValueError(
+                f"pictures is {self.pictures}: use 0 for none, or up to {MAX_PICTURES}"
+            )
         cli.check_share(self.max_failed_share, setting="max_failed_share")
 
 

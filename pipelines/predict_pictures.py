@@ -22,7 +22,7 @@ from videoproc.media.sheet import Cell, contact_sheet, draw_sheet, evenly, shrun
 from videoproc.tables.frames import FrameFormat, decode_frames, encode_frames
 from videoproc.types import Row
 
-SHEET, MOVING, PICTURED = "predictions.jpg", "predictions.mp4", "pictured.json"
+SHEET, MOVING = "predictions.jpg", "predictions.mp4"
 """Artifacts of the run. MLflow shows these kinds; it shows no WebP."""
 
 NEEDED = {"label", "probability"}
@@ -129,6 +129,8 @@ class Shown:
         """Put the pictures into the run. uris: of the videos, by id."""
         if not self.rows:
             return
+        # First, so that no picture is there of which `forget` does not know whom it shows.
+        run.log_json(sorted({row["video_id"] for row in self.rows.values()}), runlog.PICTURED)
         clips = [decode_frames(row) for row in self.rows.values()]
         captions = [_caption(row, uris.get(row["video_id"], "")) for row in self.rows.values()]
 
@@ -138,8 +140,9 @@ class Shown:
                 for of_clip, caption in zip(frames, captions, strict=True)
             ]
             most, least = made[: self.count], made[self.count :][::-1]
-            cells: list[Cell | str] = ["Most confident", *most]
-            return [*cells, "Least confident", *least] if least else cells
+            if not least:
+                return ["All, the most confident first", *most]
+            return ["Most confident", *most, "Least confident", *least]
 
         stills = sheet([evenly(clip, SHEET_FRAMES) for clip in clips])
         run.log_bytes(contact_sheet(stills), SHEET)
@@ -150,25 +153,21 @@ class Shown:
             for t in range(max(map(len, clips)))
         ]
         run.log_bytes(_video(moments * ROUNDS), MOVING)
-        run.log_json(sorted({row["video_id"] for row in self.rows.values()}), PICTURED)
 
 
-def clear(run: runlog.Run, *, video_id: str) -> bool:
-    """Empty a run's pictures where they show a video that is to be forgotten; whether they did."""
-    if not run.has(PICTURED) or video_id not in run.read_json(PICTURED):
-        return False
+def clear(run: runlog.Run) -> None:
+    """Empty a run's pictures, since a video that they show is to be forgotten."""
     empty = Cell(frames_hwc=[np.zeros((2, 2, 3), np.uint8)], caption=["a video was forgotten"])
     run.log_bytes(contact_sheet([empty]), SHEET)
     run.log_bytes(_video([draw_sheet([empty])]), MOVING)
-    run.log_json([], PICTURED)
-    return True
+    run.log_json([], runlog.PICTURED)
 
 
 def _caption(row: Row, uri: str) -> list[str]:
-    # What may be cut comes last.
     return [
         f"{row['probability']:.1%} {row['label']}",
-        f"{row['start_s']:.1f} to {row['end_s']:.1f} s of {PurePosixPath(uri).name}",
+        PurePosixPath(uri).name,
+        f"{row['start_s']:.1f} to {row['end_s']:.1f} s",
     ]
 
 

@@ -18,7 +18,8 @@ from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
-from videoproc.models import model_config
+from videoproc.media import Sampling, Size
+from videoproc.models import build_model, model_config
 from videoproc.report.progress import say
 from videoproc.runtime import session, trainer
 from videoproc.runtime.trainer import Assignment, WorkerConfig
@@ -128,17 +129,12 @@ def train(config: TrainConfig) -> str:
 def prepare(config: TrainConfig) -> Prepared:
     """Check a config against its dataset; a UserError before anything has started."""
     dataset = Dataset(folder=cli.absolute(config.data))
-    task = select_task(config.task)
-    settings = asdict(model_config(config.model, config.model_settings))
     videos = manifest.from_table(dataset.require_manifest())
     recipe = dataset.recipe
-    num_frames = recipe.sampling.frames_per_clip
-    if num_frames is None:
-        raise UserError(
-            f"the clips of {dataset.folder} differ in length: sampling.pick is "
-            f"{recipe.sampling.pick!r}, use even, random or stride to train on them"
-        )
-    _check_augmentation(config, dataset, recipe, task)
+    task, settings, frame_shape = check_settings(config, sampling=recipe.sampling, size=recipe.size)
+    # Neither stored views nor the training step may do what changes labels.
+    used = [*recipe.augmentation.used, *config.loop.augmentation.used]
+    label_rule(dataset).check(used, dataset=dataset.folder)
     train_samples = _split(dataset, recipe, videos, "train", task)
     val_samples = _split(dataset, recipe, videos, "val", task)
     spec = task.targets.make_spec([sample.row for sample in train_samples])
@@ -148,10 +144,9 @@ def prepare(config: TrainConfig) -> Prepared:
         model=config.model,
         model_settings=settings,
         num_outputs=task.targets.num_outputs(spec),
-        frame_shape=(num_frames, recipe.size.height, recipe.size.width, 3),
+        frame_shape=frame_shape,
         recipe=recipe.to_json(),
     )
-    card.build()  # a network that cannot be is found here, before Ray starts
     key = schema.content_id(
         asdict(card),
         asdict(_decisive(config)),
@@ -171,15 +166,29 @@ def prepare(config: TrainConfig) -> Prepared:
     )
 
 
-def _check_augmentation(config: TrainConfig, dataset: Dataset, recipe: Recipe, task: Task) -> None:
-    """Neither stored views nor the training step may do what changes labels, or their meaning."""
+def check_settings(
+    config: TrainConfig, *, sampling: Sampling, size: Size
+) -> tuple[Task, dict[str, Any], tuple[int, int, int, int]]:
+    """What a config comes to for any dataset of such clips: the task, the model's settings, and
+    the clips' (T, H, W, C). A UserError where that cannot be trained."""
+    task = select_task(config.task)
+    model_settings = model_config(config.model, config.model_settings)
+    num_frames = sampling.frames_per_clip
+    if num_frames is None:
+        raise UserError(
+            f"sampling.pick is {sampling.pick!r}, which makes clips that differ in length: use "
+            "even, random, stride or times to train on them"
+        )
     in_step = config.loop.augmentation.used
-    label_rule(dataset).check([*recipe.augmentation.used, *in_step], dataset=dataset.folder)
     if in_step and not task.whole_clip:
         raise UserError(
             f"loop.augmentation uses {in_step[0]!r}, and task {config.task!r} has targets that do "
             "not follow its frames there: leave it out, and augment in `pipelines.extract`"
         )
+    frame_shape = (num_frames, size.height, size.width, 3)
+    # A network that cannot be is found here, before Ray starts; any number of outputs will do.
+    build_model(config.model, model_settings, num_outputs=2, frame_shape=frame_shape)
+    return task, asdict(model_settings), frame_shape
 
 
 def _decisive(config: TrainConfig) -> TrainConfig:

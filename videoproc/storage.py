@@ -205,6 +205,11 @@ def at(text: str | Path | RemotePath) -> Anywhere:
     return RemotePath(str(text).rstrip("/"))
 
 
+def shown(place: Anywhere) -> str:
+    """The name of a place for messages: without the query and password of a web address."""
+    return http.shown(place.uri) if isinstance(place, HttpPath) else str(place)
+
+
 def open_ranges(place: RemotePath) -> RangeFile:
     """The file at a remote place, of which only what is read is fetched. Raises OSError."""
     if isinstance(place, HttpPath):
@@ -316,6 +321,12 @@ def names_below(folder: Anywhere) -> Iterator[Anywhere]:
             yield from (Path(root, name) for name in names)
     else:
         yield from (file.path for file in files_below(folder))
+
+
+def refuse_devices(file: Anywhere) -> None:
+    """Raises OSError for what may keep its reader forever, as a named pipe does."""
+    if isinstance(file, Path) and file.exists() and not (file.is_file() or file.is_dir()):
+        raise OSError(f"{str(file)!r} is a pipe, a socket or a device: give a file")
 
 
 def look(file: Anywhere) -> File | None:

@@ -12,7 +12,7 @@ from videoproc.types import UserError
 
 @pytest.mark.parametrize("name", MIRRORS)
 def test_what_mirrors_space_or_time_must_be_declared(name):
-    with pytest.raises(UserError, match=rf"'{name}' may change .* d: .* --keeps_labels \[{name}\]"):
+    with pytest.raises(UserError, match=rf"'{name}' may change .* d: .*--keeps_labels \[{name}\]"):
         LabelRule().check([name], dataset="d")
     LabelRule(keeps=(name,)).check([name], dataset="d")
 
@@ -23,6 +23,12 @@ def test_all_others_are_used_unless_the_corpus_forbids_them():
         UserError, match=r"'hue' changes the labels of dataset d, .*: switch it off"
     ):
         LabelRule(changes=("hue",)).check(["crop", "hue"], dataset="d")
+
+
+def test_the_remedy_keeps_what_was_declared_before():
+    rule = LabelRule(keeps=("flip_horizontal",))
+    with pytest.raises(UserError, match=r"--keeps_labels \[flip_horizontal,reverse\]`"):
+        rule.check(["flip_horizontal", "reverse"], dataset="d")
 
 
 @pytest.mark.parametrize("setting", ["keeps", "changes"])

@@ -34,7 +34,7 @@ def one_file(small_corpus, tmp_path) -> Path:
     return Path(shutil.copy(small_corpus / "videos/left/cam00_000.mp4", tmp_path / "a.mp4"))
 
 
-def crash(_: str) -> Finding:
+def crash(_: str, **__) -> Finding:
     os.abort()
 
 

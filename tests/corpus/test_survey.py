@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
+import pytest
+
 from tests.web import Web
+from videoproc.corpus import survey as survey_module
 from videoproc.corpus.examine import examine
 from videoproc.corpus.survey import survey
 
@@ -31,3 +36,24 @@ def test_a_file_that_a_web_server_does_not_have_is_an_error_without_its_key(web:
     seen, _ = survey([f"{web.address}/none.mp4?key=secret"], known={}, again=(), workers=1)
     error = seen[0].finding.error
     assert error == f"FileNotFoundError: {web.address}/none.mp4 cannot be read: HTTP 404 Not Found"
+
+
+def test_a_named_pipe_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "v.mp4")
+    (seen,), _ = survey([str(tmp_path / "v.mp4")], known={}, again=(), workers=1)
+    assert seen.finding.error is not None
+    assert "is a pipe, a socket or a device" in seen.finding.error
+
+
+def test_a_file_that_strikes_whoever_reads_it_costs_two_children_and_not_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey_module, "examine", _struck)
+    monkeypatch.setattr(survey_module, "fingerprint", _struck)
+    (seen,), _ = survey([str(tmp_path / "v.mp4")], known={}, again=(), workers=1)
+    assert seen.finding.error == "Crash: the child process ended by SIGKILL"
+    assert seen.finding.digest == examine(str(tmp_path / "v.mp4")).digest
+
+
+def _struck(_: str, **__: object) -> None:
+    signal.raise_signal(signal.SIGKILL)

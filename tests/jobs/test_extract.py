@@ -11,8 +11,9 @@ import pytest
 from pipelines import cli
 from pipelines import extract as extract_job
 from pipelines.extract import ExtractConfig, extract
+from pipelines.index import IndexConfig, index
 from videoproc.augment import Augmentation
-from videoproc.media import Sampling, Size
+from videoproc.media import Accept, Limits, Sampling, Size
 from videoproc.tables import Dataset, FrameFormat, decode_frames
 
 RAW, JPEG = FrameFormat(encoding="raw"), FrameFormat(encoding="jpeg")
@@ -96,6 +97,32 @@ def test_more_views_add_the_new_views_only(data):
     assert sorted(views) == [2] * 6 + [3] * 6
 
 
+@pytest.mark.parametrize("setting", [{"max_speed": 2.0}, {"shift": 0.1}, {"drop": 0.1}])
+def test_what_would_tear_bursts_apart_is_refused(setting):
+    bursts = {"sampling": Sampling(num_frames=4, burst_frames=2)}
+    with pytest.raises(ValueError, match=r"burst_frames is 2, and augmentation '\w+' tears"):
+        ExtractConfig(data="d", augmentation=Augmentation(views=2, **setting), **bursts)
+
+
+def test_bursts_may_be_reversed_and_turned(data, videos):
+    index(IndexConfig(source=str(videos), data=str(data), keeps_labels=("reverse",)))
+    bursts = Sampling(num_frames=4, burst_frames=2)
+    turned = Augmentation(views=2, reverse=True, rotate_deg=9.0)
+    rows = run_extract(data, sampling=bursts, augmentation=turned).clips.read().to_pylist()
+    assert len(rows) == 12
+    for row in rows:
+        first, second, third, fourth = row["frame_indices"]
+        assert abs(second - first) == abs(fourth - third) == 1
+
+
+def test_settings_of_views_that_are_not_made_are_named(data, capsys):
+    run_extract(data, augmentation=Augmentation(rotate_deg=9.0, grey=0.5))
+    said = capsys.readouterr().out
+    assert "augmentation.views is 1: no view is made, and rotate_deg, grey of it does" in said
+    run_extract(data)
+    assert "no view is made" not in capsys.readouterr().out
+
+
 def test_a_feature_asked_for_later_is_computed_from_stored_frames(data, videos, tmp_path, rows_of):
     shutil.copytree(data, tmp_path / "at_once")
     run_extract(tmp_path / "at_once")
@@ -170,13 +197,13 @@ def test_quarantined_videos_are_left_alone_the_next_time(flawed, capsys):
     assert dataset.clips.read().num_rows == 6
 
 
-def test_quarantined_videos_are_tried_again_when_asked(flawed, videos, write_small):
-    run_extract(flawed, max_failed_share=0.3)
-    write_small(videos / "walk" / "bad7.mp4", 7)  # mended in place
+def test_quarantined_videos_are_tried_again_when_asked(flawed):
+    dataset = run_extract(flawed, max_failed_share=1.0, limits=Limits(max_frames=10))
+    assert dataset.quarantine.read().num_rows == 8
     dataset = run_extract(flawed, max_failed_share=0.3, retry_quarantined=True)
-    assert dataset.clips.read().num_rows == 7
-    (row,) = dataset.quarantine.read().to_pylist()
-    assert row["uri"].endswith("bad8.mp4")
+    assert dataset.clips.read().num_rows == 6
+    left = [row["uri"][-8:] for row in dataset.quarantine.read().to_pylist()]
+    assert sorted(left) == ["bad7.mp4", "bad8.mp4"]
 
 
 def test_too_many_failures_fail_the_job_after_the_rest_is_in(flawed):
@@ -229,3 +256,29 @@ def test_ray_computes_a_later_feature_from_stored_frames_too(data, tmp_path, row
     shutil.rmtree(videos)
     run_extract(data, inline=False)
     assert rows_of(data) == rows_of(tmp_path / "at_once")
+
+
+@pytest.fixture
+def cut(data, videos, make_manifest):
+    """The same, one of them cut short, and indexed so."""
+    path = next((videos / "walk").glob("*.mp4"))
+    path.write_bytes(path.read_bytes()[:-200])
+    make_manifest(videos, data)
+    return data
+
+
+def test_what_was_refused_is_tried_again_when_it_is_accepted(cut, capsys):
+    dataset = run_extract(cut)
+    assert "1 video of the corpus is truncated, which accept.truncated refuses" in (
+        said := capsys.readouterr().out
+    )
+    assert "Truncated: the file's index names 24 frames" in said
+    assert dataset.clips.read().num_rows == 5
+    dataset = run_extract(cut, accept=Accept(truncated=True))
+    assert (dataset.clips.read().num_rows, dataset.quarantine.read().num_rows) == (6, 0)
+
+
+def test_clips_of_other_settings_are_mentioned(data, capsys):
+    run_extract(data)
+    run_extract(data, sampling=Sampling(num_frames=2))
+    assert "6 clips of other settings are in the table too and stay" in capsys.readouterr().out

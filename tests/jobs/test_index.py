@@ -141,5 +141,5 @@ def test_without_a_source_index_looks_again_at_the_last_one(grouped, videos, wri
 
 
 def test_without_a_source_and_without_a_last_one_the_user_is_told(tmp_path):
-    with pytest.raises(UserError, match=r"has no index\.json: run pipelines\.index"):
+    with pytest.raises(UserError, match=r"has no index\.json: give --source"):
         index(IndexConfig(data=str(tmp_path / "data")))

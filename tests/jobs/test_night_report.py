@@ -13,6 +13,7 @@ from pipelines import cli
 from pipelines.nightly import NightlyConfig, nightly
 from pipelines.retry_quarantine import RetryQuarantineConfig, retry_quarantine
 from videoproc import runlog
+from videoproc.media import Sampling, Size
 from videoproc.report.night import earlier
 from videoproc.tables import Dataset, lease
 from videoproc.types import UserError
@@ -119,6 +120,22 @@ def test_a_night_that_fails_at_once_is_reported_too(tmp_path, data):
 def test_an_unknown_model_is_named_before_a_first_night_reads_anything(config, data):
     with pytest.raises(UserError, match="no model 'resnet'; there are cnn"):
         nightly(NightlyConfig(**vars(config) | {"models": ("resnet",)}))
+    assert not Dataset(folder=data).manifest.exists
+
+
+def test_clips_that_no_model_can_learn_from_are_named_before_a_first_night_reads_anything(
+    config, data
+):
+    sampling = Sampling(pick="rate", rate_fps=2.0)
+    with pytest.raises(UserError, match=r"sampling.pick is 'rate', which .* differ in length: use"):
+        nightly(NightlyConfig(**vars(config) | {"models": ("cnn",), "sampling": sampling}))
+    assert not Dataset(folder=data).manifest.exists
+
+
+def test_a_network_that_cannot_be_is_named_before_a_first_night_reads_anything(config, data):
+    learning = {"models": ("cnn",), "size": Size(height=4, width=4)}
+    with pytest.raises(UserError, match="frames of 4x4 are too small"):
+        nightly(NightlyConfig(**vars(config) | learning))
     assert not Dataset(folder=data).manifest.exists
 
 

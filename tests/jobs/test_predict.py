@@ -17,7 +17,7 @@ from pipelines.evaluate import EvaluateConfig, evaluate
 from pipelines.extract import ExtractConfig, extract
 from pipelines.forget import ForgetConfig, forget
 from pipelines.predict import PredictConfig, predict
-from pipelines.predict_pictures import MOVING, PICTURED, SHEET, clear
+from pipelines.predict_pictures import MOVING, SHEET
 from videoproc import runlog
 from videoproc.tables import Dataset, FrameFormat, Table
 from videoproc.tasks import select_task
@@ -128,7 +128,9 @@ def test_stored_clips_are_read_and_missing_ones_decoded_on_ray(
     rows = run_predict(half_extracted, trained, inline=False)
     assert rows.keys() == readable(half_extracted).keys()
     assert Dataset(folder=half_extracted).clips.version == before
-    assert run_of(half_extracted, trained).read_json(PICTURED) == extremes(rows.values(), count=8)
+    assert run_of(half_extracted, trained).read_json(runlog.PICTURED) == extremes(
+        rows.values(), count=8
+    )
 
 
 def test_videos_without_a_label_are_answered_too(trained, extracted: Path) -> None:
@@ -200,7 +202,7 @@ def test_the_most_and_least_confident_clips_are_shown_beside_the_predictions(
     predict(config)
     run = run_of(half_extracted, trained)
     rows = table_of(half_extracted).read().to_pylist()
-    assert run.read_json(PICTURED) == extremes(rows, count=3)
+    assert run.read_json(runlog.PICTURED) == extremes(rows, count=3)
     assert Image.open(io.BytesIO(run.read_bytes(SHEET))).format == "JPEG"
     with av.open(io.BytesIO(run.read_bytes(MOVING))) as video:
         frames = [frame.to_ndarray(format="rgb24").astype(int) for frame in video.decode(video=0)]
@@ -211,26 +213,42 @@ def test_the_most_and_least_confident_clips_are_shown_beside_the_predictions(
 def test_without_pictures_none_are_made(trained, extracted: Path) -> None:
     predict(PredictConfig(data=str(extracted), run=trained.run_id, pictures=0, inline=True))
     run = run_of(extracted, trained)
-    assert not any(run.has(name) for name in (SHEET, MOVING, PICTURED))
+    assert not any(run.has(name) for name in (SHEET, MOVING, runlog.PICTURED))
 
 
-def test_a_negative_number_of_pictures_is_refused() -> None:
-    with pytest.raises(ValueError, match="pictures is -1: use 0 for none"):
-        PredictConfig(data="d", run="r", pictures=-1)
+@pytest.mark.parametrize("pictures", [-1, 51])
+def test_a_number_of_pictures_that_cannot_be_shown_is_refused(pictures: int) -> None:
+    with pytest.raises(ValueError, match=f"pictures is {pictures}: use 0 for none, or up to 50"):
+        PredictConfig(data="d", run="r", pictures=pictures)
 
 
 def test_a_video_that_is_forgotten_leaves_the_pictures(trained, extracted: Path) -> None:
     predict(PredictConfig(data=str(extracted), run=trained.run_id, pictures=2, inline=True))
     run = run_of(extracted, trained)
-    pictured, before = run.read_json(PICTURED), run.read_bytes(SHEET)
+    pictured, before = run.read_json(runlog.PICTURED), run.read_bytes(SHEET)
     digests = {video_id: row["digest"] for video_id, row in readable(extracted).items()}
-    stranger = next(video_id for video_id in digests if video_id not in pictured)
-    assert not clear(run, video_id=stranger)
-    assert run.read_bytes(SHEET) == before
 
     forget(ForgetConfig(digests[pictured[0]], data=str(extracted)))
 
-    assert run.read_json(PICTURED) == []
+    assert run.read_json(runlog.PICTURED) == []
     assert len(run.read_bytes(SHEET)) < len(before)
     with av.open(io.BytesIO(run.read_bytes(MOVING))) as video:
         assert len(list(video.decode(video=0))) == 1
+
+
+def test_pictures_are_found_also_where_table_versions_no_longer_read(
+    trained, extracted: Path
+) -> None:
+    predict(PredictConfig(data=str(extracted), run=trained.run_id, pictures=2, inline=True))
+    run = run_of(extracted, trained)
+    first, before = run.read_json(runlog.PICTURED)[0], run.read_bytes(SHEET)
+    digests = {video_id: row["digest"] for video_id, row in readable(extracted).items()}
+    stranger = next(v for v in digests if v not in run.read_json(runlog.PICTURED))
+    # With the stranger's rows go the files that hold those of all others in older versions.
+    forget(ForgetConfig(digests[stranger], data=str(extracted), purge=True))
+    assert run.read_bytes(SHEET) == before, "it does not show the stranger"
+
+    found = forget(ForgetConfig(digests[first], data=str(extracted)))
+
+    assert "shows it in its pictures" in [use.said for use in found.uses]
+    assert run.read_json(runlog.PICTURED) == []

@@ -17,12 +17,12 @@ SMALL = (36, 40)
 
 
 def read(
-    path: Path, way: Way, reference: Reference, *, size: tuple[int, int] | None = SMALL
+    uri: Path | str, way: Way, reference: Reference, *, size: tuple[int, int] | None = SMALL
 ) -> list[Clip]:
     settings = way.settings(len(reference.frames), reference.duration_s)
     spans = way.spans(reference.duration_s) if way.spans else None
     options = {} if size is None else {"size": Size(height=size[0], width=size[1])}
-    return list(read_clips(path, sampling=Sampling(**settings), spans=spans, **options))
+    return list(read_clips(uri, sampling=Sampling(**settings), spans=spans, **options))
 
 
 def assert_exact(clips: list[Clip], way: Way, reference: Reference) -> None:

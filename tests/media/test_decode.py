@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -154,12 +158,31 @@ def test_several_samplings_share_one_pass(tmp_path, moving_picture):
     cost = Cost()
     clips = list(read_clips(path, sampling=samplings, size=SIZE, cost=cost))
     assert cost.frames_decoded == 60
-    assert [(clip.sampling, clip.start_s) for clip in clips] == [(0, 0), (1, 0), (1, 1), (1, 2)]
+    assert [(clip.sampling, clip.start_s) for clip in clips] == [(1, 0), (1, 1), (0, 0), (1, 2)]
     for number, sampling in enumerate(samplings):
         alone = list(read_clips(path, sampling=sampling, size=SIZE))
         together = [clip for clip in clips if clip.sampling == number]
         for one, other in zip(alone, together, strict=True):
             np.testing.assert_array_equal(one.frames_thwc, other.frames_thwc)
+
+
+def test_a_long_clip_does_not_keep_the_short_ones_waiting(tmp_path, moving_picture):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(60), fps=20, gop_frames=12)
+    cost = Cost()
+    clips = read_clips(
+        path, sampling=[SPARSE, Sampling(num_frames=5, clip_s=0.5)], size=SIZE, cost=cost
+    )
+    assert next(clips).sampling == 1
+    assert cost.frames_decoded < 30
+
+
+def test_many_small_packets_are_not_held_in_memory(tmp_path, moving_picture, monkeypatch):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(60, height=16, width=16), fps=25)
+    monkeypatch.setattr(source_module, "HELD_BYTES", path.stat().st_size)
+    with source_module.open_source(path, limits=Limits()) as source:
+        assert read_packets(source, limits=Limits()).held is None
 
 
 def test_a_file_that_is_not_held_in_memory_is_read_by_seeking(
@@ -259,6 +282,7 @@ def test_material_is_refused_by_name_where_it_is_not_accepted(tmp_path, moving_p
     [
         (Limits(max_pixels=3000), "a frame has 3072 pixels, limits.max_pixels is 3000"),
         (Limits(max_frames=29), "more frames than limits.max_frames, 29"),
+        (Limits(max_duration_s=1.1), "it lasts 1.2 s, limits.max_duration_s is 1.1"),
     ],
 )
 def test_what_is_too_large_is_refused_before_it_is_decoded(
@@ -269,6 +293,61 @@ def test_what_is_too_large_is_refused_before_it_is_decoded(
         list(read_clips(tmp_path / "v.mp4", sampling=SPARSE, size=SIZE, limits=limits))
     with pytest.raises(MediaError, match=message):
         probe(tmp_path / "v.mp4", limits=limits)
+
+
+def test_a_wrong_time_does_not_make_a_video_of_centuries(tmp_path, moving_picture):
+    """The list of its clips would not fit into memory; what probe refuses has none."""
+    path = tmp_path / "v.mkv"
+    write_video(path, moving_picture(30), fps=25, pts=[*range(29), 10**11])
+    with pytest.raises(MediaError, match=r"it lasts .* s, limits.max_duration_s is 604800"):
+        probe(path)
+
+
+def test_wide_pixels_do_not_make_a_picture_beyond_the_limit(tmp_path, moving_picture):
+    path = tmp_path / "v.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        for rgb in moving_picture(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+    box = struct.Struct(">4sII")  # ISO/IEC 14496-12, 12.1.4
+    data = path.read_bytes()
+    assert box.pack(b"pasp", 4, 3) in data
+    path.write_bytes(data.replace(box.pack(b"pasp", 4, 3), box.pack(b"pasp", 30_000, 1)))
+    with pytest.raises(MediaError, match=r"a frame has 92160000 pixels, limits.max_pixels is"):
+        list(read_clips(path, sampling=SPARSE))
+    with pytest.raises(MediaError, match="TooLarge"):
+        probe(path)
+
+
+@pytest.mark.parametrize(
+    "span", [(1.0, 0.5), (1.0, 1.0), (-5.0, -1.0), (math.nan, 1.0), (0.0, math.nan)]
+)
+def test_a_span_that_holds_no_time_is_refused_by_its_number(tmp_path, moving_picture, span):
+    write_video(tmp_path / "v.mp4", moving_picture(50), fps=25)
+    with pytest.raises(ValueError, match=r"spans\[1\] is \(.*\): give \(start_s, end_s\)"):
+        list(read_clips(tmp_path / "v.mp4", sampling=SPARSE, size=SIZE, spans=[(0, 1), span]))
+
+
+def test_a_span_is_cut_at_the_edges_of_the_video(tmp_path, moving_picture):
+    write_video(tmp_path / "v.mp4", moving_picture(50), fps=25)
+    spans = [(-1.0, 1.0), (1.0, math.inf)]
+    clips = list(read_clips(tmp_path / "v.mp4", sampling=SPARSE, size=SIZE, spans=spans))
+    assert [(clip.start_s, clip.end_s) for clip in clips] == [(0.0, 1.0), (1.0, 2.0)]
+
+
+def test_no_sampling_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="sampling is empty: give one or more"):
+        list(read_clips(tmp_path / "v.mp4", sampling=[]))
+
+
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "v.mp4")
+    for read_it in (probe, lambda path: list(read_clips(path, sampling=SPARSE))):
+        with pytest.raises(MediaError, match=r"v.mp4' is a pipe, a socket or a device"):
+            read_it(tmp_path / "v.mp4")
 
 
 def test_damage_within_the_wanted_frames_is_an_error_in_ffmpegs_words(tmp_path, moving_picture):
@@ -304,3 +383,25 @@ def test_real_files_that_are_broken_end_as_errors_and_no_others(shared_data):
         "bad_video.mp4": "InvalidDataError",
         "with-attached-pic.mp3": "NoVideoStream",
     }
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": (36, 40)}, r"size is \(36, 40\): give Size"),
+        ({"sampling": "even"}, "sampling is 'even': give Sampling"),
+        ({"spans": [(0.0, 1.0), (5.0, 2.0)]}, r"spans\[1\] is \(5.0, 2.0\): give"),
+        ({"spans": (1.0, 2.0)}, r"spans\[0\] is 1.0: give"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(tmp_path, moving_picture, settings, message):
+    write_video(tmp_path / "v.mp4", moving_picture(5), fps=25)
+    with pytest.raises((TypeError, ValueError), match=message):
+        list(read_clips(tmp_path / "v.mp4", **{"sampling": SPARSE, "size": SIZE, **settings}))
+
+
+def test_text_is_no_video(tmp_path):
+    (tmp_path / "v.txt").write_text("no video, a text\n" * 100)
+    with pytest.raises(MediaError, match="the file is text") as caught:
+        probe(tmp_path / "v.txt")
+    assert caught.value.__notes__ == [f"in {tmp_path / 'v.txt'}"]

@@ -231,3 +231,8 @@ def test_the_example_in_the_docstring_holds():
     ran = doctest.testmod(encode)
     assert ran.attempted
     assert not ran.failed
+
+
+def test_one_picture_in_place_of_many_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"frames is one picture, of shape \(48, 64, 3\)"):
+        write_video(tmp_path / "v.mp4", np.zeros((48, 64, 3), np.uint8), fps=25)

@@ -20,8 +20,9 @@ from tests.media.exact import (
 from tests.media.reference import decode_all
 from tests.media.ways import WAYS
 from tests.media.zoo import TRUNCATED, ZOO, Case
+from tests.web import Web
 from videoproc import media
-from videoproc.media import Header, MediaError, Sampling, Size, probe, read_clips
+from videoproc.media import Header, MediaError, Sampling, Size, probe, read_clips, source
 
 READABLE = [case for case in ZOO if case.error is None]
 FLAGGED = [case for case in READABLE if case.flags]
@@ -48,6 +49,31 @@ def cases_and_ways() -> list[Any]:
 def test_clips_are_those_of_a_linear_decode(zoo: Zoo, case: Case, way: str) -> None:
     reference = zoo.reference(case, SMALL)
     assert_exact(read(zoo.path(case), WAYS[way], reference), WAYS[way], reference)
+
+
+@pytest.mark.parametrize("case", READABLE, ids=name_of)
+def test_a_file_that_is_too_large_to_hold_is_read_as_exactly(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    reference, full_size = zoo.reference(case, SMALL), zoo.reference(case, None)
+    held = probe(zoo.path(case))
+    monkeypatch.setattr(source, "HELD_BYTES", 0)
+    assert probe(zoo.path(case)) == held
+    for way in (WAYS["all"], WAYS["spans"]):
+        assert_exact(read(zoo.path(case), way, reference), way, reference)
+    sparse = WAYS["sparse"]
+    assert_exact(read(zoo.path(case), sparse, full_size, size=None), sparse, full_size)
+
+
+@pytest.mark.parametrize("case", READABLE, ids=name_of)
+def test_a_file_of_a_web_server_is_read_as_exactly(zoo: Zoo, web: Web, case: Case) -> None:
+    reference, full_size = zoo.reference(case, SMALL), zoo.reference(case, None)
+    uri = web.put(f"/v{zoo.path(case).suffix}", zoo.path(case).read_bytes())
+    assert probe(uri) == probe(zoo.path(case))
+    for way in (WAYS["all"], WAYS["spans"]):
+        assert_exact(read(uri, way, reference), way, reference)
+    sparse = WAYS["sparse"]
+    assert_exact(read(uri, sparse, full_size, size=None), sparse, full_size)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])

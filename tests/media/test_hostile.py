@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import struct
 import threading
 import time
@@ -249,13 +250,17 @@ def test_each_limit_is_kept(tmp_path, moving_picture, make, limits, expected):
     assert fate_of_rows(path, limits=limits) == expected
 
 
-# Injections. The decoder of a named pipe waits in the middle of its file for as long as it takes.
+# Injections. Who reads of a server that falls silent waits in the middle of the file.
 
 
 @pytest.fixture
-def endless(tmp_path: Path) -> Path:
-    os.mkfifo(tmp_path / "endless.mp4")
-    return tmp_path / "endless.mp4"
+def silent() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def address_of(server: socket.socket) -> str:
+    return f"http://127.0.0.1:{server.getsockname()[1]}/endless.mp4"
 
 
 @pytest.fixture
@@ -281,31 +286,33 @@ def children_below() -> dict[int, psutil.Process]:
     return found
 
 
-def reader_of(fifo: Path) -> psutil.Process:
-    """The child that has the pipe open."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        for pid, process in children_below().items():
-            with contextlib.suppress(OSError):
-                for link in Path(f"/proc/{pid}/fd").iterdir():
-                    if link.readlink() == fifo:
-                        return process
-        time.sleep(0.01)
-    raise AssertionError("nobody reads the pipe")
+def reader_of(server: socket.socket) -> psutil.Process:
+    """The child that is connected to the server."""
+    for process in children_below().values():
+        with contextlib.suppress(psutil.Error):
+            for connection in process.net_connections("tcp"):
+                if connection.raddr == server.getsockname():
+                    return process
+    raise AssertionError("nobody reads of the server")
 
 
 class Injection(threading.Thread):
-    """Feeds the pipe a first few bytes, then does `strike` to the process that reads it."""
+    """Answers with a first few bytes, then does `strike` to the process that reads them."""
 
-    def __init__(self, fifo: Path, strike) -> None:
+    def __init__(self, server: socket.socket, strike) -> None:
         super().__init__(daemon=True)
-        self.fifo, self.strike, self.neighbours = fifo, strike, 0
+        self.server, self.strike, self.neighbours = server, strike, 0
         self.is_over = threading.Event()
 
     def run(self) -> None:
-        with self.fifo.open("wb", buffering=0) as pipe:
-            pipe.write(b"\0\0\0\x18ftypisom")
-            victim = reader_of(self.fifo)
+        connection, _ = self.server.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(
+                b"HTTP/1.1 206 Partial Content\r\nContent-Length: 262144\r\n"
+                b"Content-Range: bytes 0-262143/1000000\r\n\r\n\0\0\0\x18ftypisom"
+            )
+            victim = reader_of(self.server)
             self.neighbours = len(children_below()) - 1
             self.strike(victim)
             self.is_over.wait()
@@ -316,14 +323,15 @@ class Injection(threading.Thread):
     [(signal.SIGSEGV, "Crash"), (signal.SIGKILL, "Crash"), (signal.SIGSTOP, "Timeout")],
 )
 def test_neighbours_of_a_decoder_that_is_struck_are_untouched(
-    endless, neighbours, signal_number, error_class
+    silent, neighbours, signal_number, error_class
 ):
     read = partial(
         _read_rows, sampling=SAMPLING, size=SIZE, spans=LONG_SPANS, limits=LIMITS, accept=None
     )
-    undisturbed, _ = read(str(neighbours[0]))
+    undisturbed = read(str(neighbours[0])).rows
+    endless = address_of(silent)
     uris = [str(path) for path in [*neighbours[:3], endless, *neighbours[3:]]]
-    injection = Injection(endless, lambda victim: victim.send_signal(signal_number))
+    injection = Injection(silent, lambda victim: victim.send_signal(signal_number))
     injection.start()
     before = Held()
     with Isolated(max_workers=4) as children:
@@ -331,13 +339,13 @@ def test_neighbours_of_a_decoder_that_is_struck_are_untouched(
     injection.is_over.set()
     injection.join()
     assert injection.neighbours >= 3
-    struck = outcomes.pop(str(endless))
+    struck = outcomes.pop(endless)
     assert isinstance(struck, MediaError)
     assert struck.error_class == error_class
     expected = [row | {"frames": bytes(row["frames"])} for row in undisturbed]
     assert len(outcomes) == len(neighbours)
-    for rows, _ in outcomes.values():
-        assert rows == expected
+    for outcome in outcomes.values():
+        assert outcome.rows == expected
     assert Held().children == before.children
 
 
@@ -359,7 +367,7 @@ def digesting_sink():
 @pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.parametrize("target", ["child", "worker"])
 def test_on_ray_neighbours_are_untouched_and_no_child_outlives_its_worker(
-    endless, neighbours, target
+    silent, neighbours, target
 ):
     from videoproc.runtime.dataflow import Named, run
 
@@ -381,14 +389,15 @@ def test_on_ray_neighbours_are_untouched_and_no_child_outlives_its_worker(
         victim.parent().kill()
         outlived.extend(left_after(2, [victim]))
 
-    injection = Injection(endless, strike)
+    endless = address_of(silent)
+    injection = Injection(silent, strike)
     injection.start()
-    disturbed = [*rows[:3], {"uri": str(endless), "spans": spans}, *rows[3:]]
+    disturbed = [*rows[:3], {"uri": endless, "spans": spans}, *rows[3:]]
     receipts = sorted(map(tuple_of, run(disturbed, steps=steps, sink=sink)))
     injection.is_over.set()
     injection.join()
     assert outlived == []
-    struck = [receipt for receipt in receipts if receipt[0] == str(endless)]
+    struck = [receipt for receipt in receipts if receipt[0] == endless]
     # Ray runs the task of a worker that was killed again: then nobody strikes, and time runs out.
     assert [receipt[1:3] for receipt in struck] == [
         (-1, {"child": "Crash", "worker": "Timeout"}[target])

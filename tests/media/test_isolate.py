@@ -215,6 +215,16 @@ def test_items_are_read_only_a_little_ahead():
         results.close()
 
 
+def test_whoever_reads_no_further_waits_for_the_call_at_work_alone(tmp_path):
+    done = tmp_path / "done"
+    with Isolated() as children:
+        slow = [f"sleep 0.3; echo >> {done}"] * 9
+        results = children.map(os.system, [f"echo >> {done}", *slow])
+        next(results)
+        results.close()
+    assert len(done.read_text()) <= 2
+
+
 def test_threads_share_one_child():
     pids = set()
     threads = [
@@ -265,6 +275,7 @@ def test_a_process_that_used_a_child_ends_by_itself():
     [
         ("timeout_s", 0),
         ("timeout_s", -1),
+        ("max_duration_s", 0),
         ("max_memory_bytes", 1000),
         ("max_pixels", 0),
         ("max_frames", -1),

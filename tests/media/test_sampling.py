@@ -52,6 +52,13 @@ def even_samplings(draw: st.DrawFn, pick: str = "even") -> Sampling:
             "burst_frames is 2 and pick is 'rate'",
         ),
         ({"seed": -1}, "seed is -1: give 0 or more"),
+        ({"num_frames": "8"}, "num_frames is '8': give a whole number"),
+        ({"num_frames": 2.5}, "num_frames is 2.5: give a whole number"),
+        ({"clip_s": "2"}, "clip_s is '2': give a number"),
+        ({"pick": "times", "times_s": "12"}, "times_s is '12': give a list of seconds"),
+        ({"pick": ["even"]}, r"pick is \['even'\]: use one of"),
+        ({"clip_s": 1.0, "hop_s": 1e-5}, "hop_s is 1e-05: give 0.001 s or more"),
+        ({"pick": "rate", "rate_fps": 1e7}, "rate_fps is 10000000.0: give 10000 or less"),
     ],
 )
 def test_wrong_settings_are_refused_with_field_value_and_remedy(settings, message):
@@ -218,6 +225,10 @@ def test_rate_takes_the_frame_on_display_at_each_step(timeline, fps, start):
     assert frames == expected
 
 
+def test_a_very_low_rate_takes_the_first_frame():
+    assert frames_of(even_timeline(50), pick="rate", rate_fps=1e-9) == [0]
+
+
 def test_a_rate_of_the_videos_own_takes_every_frame():
     # 29.97 a second, its times rounded to milliseconds as Matroska has them.
     num_frames = 300
@@ -239,7 +250,7 @@ def test_times_take_the_frames_on_display_in_the_order_given():
 
 
 def test_a_time_past_the_clip_is_an_error_that_names_it():
-    with pytest.raises(MediaError, match=r"a frame at 2.0 s is wanted, the clip ends at 2.0 s"):
+    with pytest.raises(MediaError, match=r"a frame at 2 s of the video .*the clip ends at 2 s"):
         frames_of(even_timeline(50), pick="times", times_s=[0.0, 2.0])
 
 

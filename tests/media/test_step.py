@@ -70,7 +70,7 @@ def test_an_error_that_nobody_foresaw_costs_its_file_only(tmp_path, decode):
     path = tmp_path / "v.mp4"
     write_video(path, (np.zeros((16, 16, 3), np.uint8) for _ in range(9)), fps=9)
     (row,) = decode(row_of(path) | {"spans": spans})
-    assert (row["clip_index"], row["error_class"]) == (-1, "TypeError")
+    assert (row["clip_index"], row["error_class"]) == (-1, "ValueError")
     assert "Traceback" in row["message"]
 
 
@@ -90,3 +90,17 @@ def test_good_and_bad_rows_have_the_same_keys(tmp_path, moving_picture, decode):
     bad = next(decode(row_of(tmp_path / "bad.mp4")))
     assert good.keys() == bad.keys()
     assert {key: type(good[key]) for key in good} == {key: type(bad[key]) for key in bad}
+
+
+def test_a_file_that_was_replaced_since_the_index_is_not_read(tmp_path, moving_picture, decode):
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_picture(50), fps=25)
+    size_bytes = path.stat().st_size
+    assert [row["error_class"] for row in decode(row_of(path) | {"size_bytes": size_bytes})] == [
+        "",
+        "",
+    ]
+    write_video(path, moving_picture(51), fps=25)
+    (row,) = decode(row_of(path) | {"size_bytes": size_bytes})
+    assert row["error_class"] == "Changed"
+    assert f"had {size_bytes} when it was indexed: run index again" in row["message"]

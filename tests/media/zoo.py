@@ -570,6 +570,7 @@ MPEG2 = {"codec": "mpeg2video", "bframes": 2}
 MPEG4 = {"codec": "mpeg4", "bframes": 2}
 MJPEG = {"codec": "mjpeg", "pix_fmt": "yuvj420p"}
 INTERLACED = {"flags": "+ildct+ilme"}
+REFRESH_ALONE = {"x264-params": "intra-refresh=1:ref=1:b-adapt=1:b-pyramid=strict:weightp=0"}
 IRREGULAR = [2 * i + 3 * (i // 7) + (i % 5 == 4) for i in range(NUM_FRAMES)]
 """Times that ascend in uneven steps."""
 
@@ -853,7 +854,17 @@ LIES = (
         width=80,
         height=64,
         pts=IRREGULAR,
-        options={"x264-params": "intra-refresh=1:ref=1:b-adapt=1:b-pyramid=strict:weightp=0"},
+        options=REFRESH_ALONE,
+    ),
+    case(
+        "starts_midway_refresh.mp4",
+        "the same where the index tells of packets",
+        cut_at_front,
+        num_frames=30,
+        width=80,
+        height=64,
+        pts=IRREGULAR,
+        options=REFRESH_ALONE,
     ),
     case(
         "starts_midway_b_frames.mkv", "the same with B-frames", cut_at_front, packets=5, **B_FRAMES

@@ -78,6 +78,12 @@ def test_a_refusal_is_not_asked_again(web: Web, status: int, kind: type[OSError]
     assert len(web.asked) == 1
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".com", "a:99999"])
+def test_a_host_that_cannot_be_is_an_error_of_files(host: str) -> None:
+    with pytest.raises(OSError, match=f"http://{host}/a cannot be read"):
+        open_ranges(f"http://{host}/a?key=secret")
+
+
 def test_a_file_that_moved_is_followed(web: Web) -> None:
     web.put("/a", CONTENT)
     with open_ranges(f"{web.address}/moved/a") as file:

@@ -56,6 +56,19 @@ def test_versions_that_waiting_runs_name_count(
     assert runlog.named_versions(data, workspace) == {"clips": {3}}
 
 
+def test_runs_of_predict_whose_pictures_show_a_video_are_known(
+    job_run: JobRun, data: Path, workspace: Path
+) -> None:
+    with job_run("predict") as shows:
+        shows.log_json(["a1", "b1"], runlog.PICTURED)
+    with job_run("predict"):
+        pass  # without pictures
+    with job_run("train") as other:
+        other.log_json(["a1"], runlog.PICTURED)
+    assert learned(data, workspace, "a1") == [f"{shows.run_id} shows it in its pictures"]
+    assert learned(data, workspace, "c1") == []
+
+
 def learned(data: Path, workspace: Path, video_id: str, group: str | None = None) -> list[str]:
     """What the runs that used a video are said to have done, the newest run first."""
     uses = runlog.uses_of(data=data, workspace=workspace, video_id=video_id, group=group)

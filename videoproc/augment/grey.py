@@ -24,5 +24,6 @@ def draw(
 
 def apply(frames_thwc: np.ndarray, _params: Params) -> np.ndarray:
     """Luma in all three channels of uint8 (T, H, W, 3)."""
-    luma = np.rint(frames_thwc.astype(np.float32) @ LUMA).astype(np.uint8)
-    return np.repeat(luma[..., None], 3, axis=-1)
+    # A frame at a time: a long clip needs no floats of all its frames.
+    luma = [np.rint(frame.astype(np.float32) @ LUMA).astype(np.uint8) for frame in frames_thwc]
+    return np.repeat(np.stack(luma)[..., None], 3, axis=-1)

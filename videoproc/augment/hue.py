@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from videoproc.augment.colours import recolour
 from videoproc.augment.grey import LUMA
 from videoproc.augment.settings import Augmentation
 
@@ -30,5 +31,4 @@ def apply(frames_thwc: np.ndarray, params: Params) -> np.ndarray:
     angle = np.deg2rad(params.degrees)
     cos, sin = np.cos(angle), np.sin(angle)
     turned = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    colours = (np.linalg.inv(TO_YIQ) @ turned @ TO_YIQ).astype(np.float32)
-    return np.clip(np.rint(frames_thwc.astype(np.float32) @ colours.T), 0, 255).astype(np.uint8)
+    return recolour(frames_thwc, np.linalg.inv(TO_YIQ) @ turned @ TO_YIQ)

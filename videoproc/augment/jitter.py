@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from videoproc.augment.colours import recolour
 from videoproc.augment.grey import LUMA
 from videoproc.augment.settings import Augmentation
 
@@ -37,7 +38,5 @@ def apply(frames_thwc: np.ndarray, params: Params) -> np.ndarray:
     scaled = params.brightness * LUMA
     colours = params.saturation * params.brightness * np.eye(3) + (1 - params.saturation) * scaled
     mean = np.array([frames_thwc[..., channel].mean() for channel in range(3)]) @ scaled
-    matrix = (params.contrast * colours).astype(np.float32)
-    offset = np.float32((1 - params.contrast) * mean)
-    made = frames_thwc.astype(np.float32) @ matrix.T + offset
-    return np.clip(np.rint(made), 0, 255).astype(np.uint8)
+    offset = (1 - params.contrast) * mean
+    return recolour(frames_thwc, params.contrast * colours, offset=offset)

@@ -46,8 +46,9 @@ class LabelRule:
                     "--changes_labels"
                 )
             if name in MIRRORS and name not in self.keeps:
+                declared = ",".join([*self.keeps, name])  # what is given replaces what was
                 raise UserError(
                     f"augmentation {name!r} may change the labels of dataset {dataset}: switch it "
-                    "off, or where a clip keeps its label so, declare it with `python -m "
-                    f"pipelines.index --data {dataset} --keeps_labels [{name}]`"
+                    "off, or where a clip keeps its label so, declare it with `--keeps_labels "
+                    f"[{declared}]` of pipelines.index or pipelines.nightly"
                 )

@@ -60,7 +60,7 @@ class Augmentation:
             "augmentation",
             {
                 "views": (self.views >= 1, "1 or more (1 adds none)"),
-                "min_crop_area": (0 < self.min_crop_area <= 1, "a share in (0, 1]"),
+                "min_crop_area": (0.01 <= self.min_crop_area <= 1, "a share from 0.01 to 1"),
                 "crop_aspect": (1 <= self.crop_aspect <= 10, "a ratio from 1 to 10"),
                 "rotate_deg": (0 <= self.rotate_deg <= 180, "degrees from 0 to 180"),
                 "jitter": (0 <= self.jitter < 1, "a share in [0, 1)"),
@@ -120,7 +120,7 @@ class StepAugmentation:
             self,
             "loop.augmentation",
             {
-                "min_crop_area": (0 < self.min_crop_area <= 1, "a share in (0, 1]"),
+                "min_crop_area": (0.01 <= self.min_crop_area <= 1, "a share from 0.01 to 1"),
                 "crop_aspect": (1 <= self.crop_aspect <= 10, "a ratio from 1 to 10"),
                 "jitter": (0 <= self.jitter < 1, "a share in [0, 1)"),
                 "mixup": (0 <= self.mixup <= 100, "a number from 0 to 100, such as 0.2"),

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from videoproc import storage
-from videoproc.media import Header, MediaError, probe
+from videoproc.media import Header, Limits, MediaError, probe
 from videoproc.types import UserError
 
 EXAMINE_VERSION = 2  # raise it when the same bytes come to another header
@@ -25,13 +25,13 @@ class Finding:
     error: str | None = None
 
 
-def examine(uri: str) -> Finding:
+def examine(uri: str, *, limits: Limits | None = None) -> Finding:
     """The digest and header of the file at `uri`; whatever is wrong with it is in the answer."""
     finding = fingerprint(uri)
     if finding.error is not None:
         return finding
     try:
-        return replace(finding, header=probe(uri))
+        return replace(finding, header=probe(uri, limits=limits))
     except MediaError as error:
         return replace(finding, error=str(error))
 
@@ -39,12 +39,15 @@ def examine(uri: str) -> Finding:
 def fingerprint(uri: str) -> Finding:
     """The digest alone, with an error if the bytes cannot be read."""
     try:
-        with storage.at(uri).open("rb") as file:
+        place = storage.at(uri)
+        storage.refuse_devices(place)
+        with place.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return Finding(digest=digest, size_bytes=file.tell())
     except (OSError, UserError) as error:
-        return Finding(
-            digest=hashlib.sha256(uri.encode()).hexdigest(),
-            size_bytes=0,
-            error=f"{type(error).__name__}: {error}",
-        )
+        return unread(uri, error=f"{type(error).__name__}: {error}")
+
+
+def unread(uri: str, *, error: str) -> Finding:
+    """What there is to say of a file whose bytes cannot be read."""
+    return Finding(digest=hashlib.sha256(uri.encode()).hexdigest(), size_bytes=0, error=error)

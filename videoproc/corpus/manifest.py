@@ -21,7 +21,8 @@ from videoproc.corpus.splits import (
     group_of,
     lacks_val,
 )
-from videoproc.corpus.survey import Seen, survey
+from videoproc.corpus.survey import LIMITS, Seen, survey
+from videoproc.media import Limits
 from videoproc.types import Row, UserError, Video
 
 MIN_DIGEST_CHARS = 8
@@ -102,6 +103,7 @@ def build(
     split: SplitConfig,
     workers: int,
     known: Known | None = None,
+    limits: Limits = LIMITS,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """Read the bytes and header of every listed file that is not known, in `workers` child
@@ -127,6 +129,7 @@ def build(
         known=known.files,
         again=known.again,
         workers=workers,
+        limits=limits,
         on_progress=on_progress,
     )
     same_bytes: dict[str, list[Video]] = defaultdict(list)

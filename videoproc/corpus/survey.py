@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 
 from videoproc import schema, storage
-from videoproc.corpus.examine import EXAMINE_VERSION, Finding, examine, fingerprint
+from videoproc.corpus.examine import EXAMINE_VERSION, Finding, examine, fingerprint, unread
 from videoproc.media import Header, Limits, MediaError
 from videoproc.media.isolate import Isolated
 from videoproc.storage import File
@@ -48,6 +49,7 @@ def survey(
     known: Mapping[str, Seen],
     again: Collection[str],
     workers: int,
+    limits: Limits = LIMITS,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Seen], int]:
     """What each of `uris` is, in their order, and how many of them had to be read.
@@ -63,7 +65,7 @@ def survey(
         if uri in again or uri not in known or not known[uri].is_still(files[uri])
     ]
     read: dict[str, Seen] = {}
-    for uri, finding in _examine_all(stale, workers=workers):
+    for uri, finding in _examine_all(stale, workers=workers, limits=limits):
         file = files[uri]
         # A file that grew while it was read is read again next time.
         unchanged = file is not None and file.size_bytes == finding.size_bytes
@@ -80,14 +82,20 @@ def _look(uri: str) -> File | None:
         return None  # reading it says why
 
 
-def _examine_all(uris: Sequence[str], *, workers: int) -> Iterator[tuple[str, Finding]]:
+def _examine_all(
+    uris: Sequence[str], *, workers: int, limits: Limits
+) -> Iterator[tuple[str, Finding]]:
     if not uris:
         return
     with Isolated(max_workers=min(workers, len(uris))) as children:
-        for uri, finding in children.map(examine, uris, limits=LIMITS):
+        for uri, finding in children.map(partial(examine, limits=limits), uris, limits=limits):
             if isinstance(finding, MediaError):
-                # The child died of this file, and took the digest with it.
-                yield uri, replace(fingerprint(uri), error=str(finding))
+                # The child died of this file, and took the digest with it. Not here: what hangs
+                # there hangs here, and nothing would end it.
+                digested = children.outcome(fingerprint, uri, limits=limits)
+                if isinstance(digested, MediaError):
+                    digested = unread(uri, error=str(finding))
+                yield uri, replace(digested, error=str(finding))
             else:
                 yield uri, finding
 

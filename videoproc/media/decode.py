@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -45,18 +46,21 @@ def read_clips(
     accept: Accept | None = None,
     limits: Limits | None = None,
     cost: Cost | None = None,
+    size_bytes: int | None = None,
 ) -> Iterator[Clip]:
     """The clips of the video at `uri`: a path, or an s3://, gs:// or http(s):// address.
 
     sampling: how the video is cut into clips and which frames they take; of several, all clips are
     read in one pass, and `Clip.sampling` says by its number which one made it. size: what frames
     are scaled to; None keeps the size that is displayed. spans: (start_s, end_s) in seconds from
-    the first frame, in place of the cuts of `sampling`. accept: what material is taken. cost:
-    counted up as clips are read.
+    the first frame, in place of the cuts of `sampling`; what reaches over the video's edges is cut
+    off. accept: what material is taken. cost: counted up as clips are read. size_bytes: what the
+    file must have, or it is another one.
 
     Clips come in the order of the spans, those of one span in the order of the samplings; without
-    spans, in the order of their starts. A frame is decoded once, however many clips share it, and
-    is held until the last of them is out. Raises MediaError.
+    spans, in the order of their ends. A frame is decoded once, however many clips share it, and
+    is held until the last of them is out. Raises MediaError for the video, ValueError for the
+    arguments.
 
     >>> import numpy as np
     >>> from videoproc.media import Sampling, read_clips, write_video
@@ -68,9 +72,19 @@ def read_clips(
     >>> clips[0].pts_s.tolist(), clips[1].frame_indices.tolist()
     ([0.12, 0.36, 0.6, 0.84], [28, 34, 40, 46])
     """
-    samplings = [sampling] if isinstance(sampling, Sampling) else list(sampling)
+    samplings: list[Any] = list(sampling) if isinstance(sampling, list | tuple) else [sampling]
+    if not samplings:
+        raise ValueError("sampling is empty: give one or more")
+    _check_kinds(samplings, size)
+    _check_spans(spans or ())
     limits, accept, cost = limits or Limits(), accept or Accept(), cost or Cost()
     with open_source(uri, limits=limits, cost=cost) as source:
+        if size_bytes not in (None, source.container.size):
+            raise MediaError(
+                "Changed",
+                f"the file has {source.container.size} bytes and had {size_bytes} when it was "
+                "indexed: run index again",
+            )
         packets = read_packets(source, limits=limits)
         refuse(source, packets, accept=accept)
         timeline = read_timeline(uri, packets, limits=limits, cost=cost)
@@ -78,11 +92,33 @@ def read_clips(
         reader = _Reader(
             uri, source=source, packets=packets, timeline=timeline, limits=limits, cost=cost
         )
-        scale = Scaler(size or size_of(source, packets))
+        scale = Scaler(size or size_of(source, packets, limits=limits))
         try:
             yield from _assemble(reader, scale, requests, timeline)
         finally:
             packets.let_go()
+
+
+def _check_spans(spans: Sequence[tuple[float, float]]) -> None:
+    for number, span in enumerate(spans):
+        try:
+            start_s, end_s = span
+            is_right = start_s < end_s and end_s > 0
+        except TypeError:  # no pair of numbers
+            is_right = False
+        if not is_right:
+            raise ValueError(
+                f"spans[{number}] is {span}: give (start_s, end_s), "
+                "the end after the start and after 0"
+            )
+
+
+def _check_kinds(samplings: Sequence[object], size: object) -> None:
+    for sampling in samplings:
+        if not isinstance(sampling, Sampling):
+            raise TypeError(f"sampling is {sampling!r}: give Sampling(...), or a list of them")
+    if size is not None and not isinstance(size, Size):
+        raise TypeError(f"size is {size!r}: give Size(height=..., width=...), or None")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +144,7 @@ def _requests(
             for number, sampling in enumerate(samplings)
             for span in sampling.clip_spans(duration_s=timeline.duration_s)
         ]
-        cuts = sorted(own, key=lambda cut: cut[0][0])
+        cuts = sorted(own, key=lambda cut: cut[0][1])  # so few frames wait for a long clip's end
     else:
         cuts = [
             (widen(span, sampling=sampling, duration_s=timeline.duration_s), number)
@@ -189,10 +225,8 @@ class _Reader:
 
     def _read_from_start(self, missing: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         num_wanted = len(missing)
-        order = self._timeline.order
-        by_pts: dict[int | None, int] = {
-            int(pts): number for number, pts in enumerate(self._timeline.pts)
-        }
+        order, all_pts = self._timeline.order, self._timeline.pts
+        by_pts: dict[int | None, int] = {int(all_pts[number]): number for number in missing}
         with open_source(
             self._uri, limits=self._limits, cost=self._cost, is_sparse=False
         ) as source:
@@ -209,7 +243,7 @@ class _Reader:
         raise MediaError(
             "MissingFrames",
             f"{len(missing)} of {num_wanted} frames wanted never appeared; "
-            f"the packets promise {len(by_pts)} in all",
+            f"the packets promise {len(all_pts)} in all",
         )
 
     def _decode_all(self, source: Source) -> Iterator[av.VideoFrame]:
@@ -281,15 +315,21 @@ def _seek(source: Source, table: PacketTable, visit: Visit) -> Iterator[av.Packe
         if not packet.size:
             continue
         if number is None:
-            landed = np.flatnonzero(table.pts[: visit.start + 1] == packet.pts)
-            if not len(landed):  # MPEG program streams, for one, land anywhere
+            number = _last_with(table.pts[: visit.start + 1], packet.pts)
+            if number is None:  # MPEG program streams, for one, land anywhere
                 raise _LostTrackError
-            number = int(landed[-1])
         if number >= len(table.pts) or packet.pts != table.pts[number]:
             raise _LostTrackError
         if number >= visit.start:
             yield packet
         number += 1
+
+
+def _last_with(pts: np.ndarray, value: int | None) -> int | None:
+    if pts[-1] == value:  # nearly always: do not look through millions for each visit
+        return len(pts) - 1
+    found = np.flatnonzero(pts == value)
+    return int(found[-1]) if len(found) else None
 
 
 def _is_key(frame: av.VideoFrame) -> bool:

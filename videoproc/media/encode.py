@@ -66,6 +66,8 @@ def write_video(
     ...         print(stream.codec.name, stream.width, stream.height, stream.frames)
     h264 64 48 10
     """
+    if isinstance(frames, np.ndarray) and frames.ndim < 4 and frames.shape[-1] in (3, 4):
+        raise ValueError(f"frames is one picture, of shape {frames.shape}: give a list of them")
     if not MIN_FPS <= fps < math.inf:
         raise ValueError(f"fps is {fps}: give {MIN_FPS} or more")
     place = storage.at(path)

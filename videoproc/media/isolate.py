@@ -167,12 +167,15 @@ class Isolated:
 
         with ThreadPoolExecutor(self._max_workers) as threads:
             ahead: deque[tuple[Item, Future[T | MediaError]]] = deque()
-            for item in items:
-                ahead.append((item, threads.submit(outcome, item)))
-                if len(ahead) > 4 * self._max_workers:
+            try:
+                for item in items:
+                    ahead.append((item, threads.submit(outcome, item)))
+                    if len(ahead) > 4 * self._max_workers:
+                        yield _finished(*ahead.popleft())
+                while ahead:
                     yield _finished(*ahead.popleft())
-            while ahead:
-                yield _finished(*ahead.popleft())
+            finally:  # whoever reads no further waits for the calls at work alone
+                threads.shutdown(wait=False, cancel_futures=True)
 
 
 def shared() -> Isolated:

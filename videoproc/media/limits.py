@@ -19,16 +19,20 @@ class Limits:
         max_memory_bytes: bytes of address space of that process.
         max_pixels: height times width of a frame; 8K video has 33 million.
         max_frames: frames of a video; 24 hours at 60 a second are 5.2 million.
+        max_duration_s: seconds from the first frame to the end of the last. A wrong time in a file
+            makes it last for centuries, with millions of clips in them.
     """
 
     timeout_s: float = 120.0
     max_memory_bytes: int = 4 * _GIB
     max_pixels: int = 64_000_000
     max_frames: int = 6_000_000
+    max_duration_s: float = 7 * 86_400.0
 
     def __post_init__(self) -> None:
-        if not self.timeout_s > 0:
-            raise ValueError(f"timeout_s is {self.timeout_s}: give seconds above 0")
+        for name in ("timeout_s", "max_duration_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: give seconds above 0")
         if self.max_memory_bytes < _MIN_MEMORY_BYTES:
             raise ValueError(
                 f"max_memory_bytes is {self.max_memory_bytes}: give {_MIN_MEMORY_BYTES} or more, "
@@ -50,6 +54,14 @@ class Limits:
         if num_frames > self.max_frames:
             raise MediaError(
                 "TooLarge", f"it has more frames than limits.max_frames, {self.max_frames}"
+            )
+
+    def check_duration(self, duration_s: float) -> None:
+        """Raises MediaError "TooLarge"."""
+        if not duration_s <= self.max_duration_s:
+            raise MediaError(
+                "TooLarge",
+                f"it lasts {duration_s:g} s, limits.max_duration_s is {self.max_duration_s:g}",
             )
 
 

@@ -10,6 +10,8 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+MAX_SIDE_PX = (1 << 31) - 1  # FFmpeg's own
+
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
@@ -20,8 +22,8 @@ class Size:
 
     def __post_init__(self) -> None:
         for name, value in (("height", self.height), ("width", self.width)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}: give 1 pixel or more")
+            if not 1 <= value <= MAX_SIDE_PX:
+                raise ValueError(f"{name} is {value}: give 1 pixel or more, {MAX_SIDE_PX} at most")
 
 
 @dataclass(frozen=True, kw_only=True)

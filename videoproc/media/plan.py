@@ -76,13 +76,18 @@ def plan_visits(table: PacketTable, *, frames: np.ndarray) -> list[Visit]:
     shown_before = np.searchsorted(table.pts[keys], table.pts[wanted], side="right") - 1
     # A frame before every key frame is reached from the first one, or not at all.
     groups = np.maximum(np.minimum(stored_before, shown_before), 0)
-    visits: list[Visit] = []
-    for group in np.unique(groups):
-        packets = tuple(int(packet) for packet in wanted[groups == group])
-        start, stop = int(keys[group]), packets[-1] + 1
-        if visits and start < visits[-1].stop:  # the visit before passes through this key frame
-            before = visits.pop()
-            packets = tuple(sorted({*before.wanted, *packets}))
-            start, stop = before.start, packets[-1] + 1
-        visits.append(Visit(start=start, stop=stop, wanted=packets))
-    return visits
+    by_group = np.argsort(groups, kind="stable")
+    numbers, firsts = np.unique(groups[by_group], return_index=True)
+    stays: list[tuple[int, list[np.ndarray]]] = []
+    stop = -1
+    for start, packets in zip(keys[numbers], np.split(wanted[by_group], firsts[1:]), strict=True):
+        if start < stop:  # the visit before passes through this key frame
+            stays[-1][1].append(packets)
+        else:
+            stays.append((int(start), [packets]))
+        stop = max(stop, int(packets[-1]) + 1)
+    return [_visit(start, np.sort(np.concatenate(parts))) for start, parts in stays]
+
+
+def _visit(start: int, wanted: np.ndarray) -> Visit:
+    return Visit(start=start, stop=int(wanted[-1]) + 1, wanted=tuple(wanted.tolist()))

@@ -62,7 +62,7 @@ def probe(uri: str | Path | RemotePath, *, limits: Limits | None = None) -> Head
         packets = read_packets(source, limits=limits)
         first = _first_frame(source, packets)
         timeline = read_timeline(uri, packets, limits=limits)
-        size = displayed_size(first, sample_aspect=source.sample_aspect)
+        size = _size(source, first, limits=limits)
         return Header(
             codec=source.codec,
             width=size.width,
@@ -79,12 +79,16 @@ def read_timeline(
 ) -> Timeline:
     """The frames that decoding will show; the file is decoded once where packets do not tell.
 
-    Then frames are told apart by their order, and their times may be made up.
+    Then frames are told apart by their order, and their times may be made up. Raises MediaError.
     """
     if packets.table is not None:
-        return packets.table.timeline()
-    with open_source(uri, limits=limits, cost=cost, is_sparse=False) as source:
-        return _decode_timeline(source, limits=limits, is_truncated=packets.missing is not None)
+        timeline = packets.table.timeline()
+    else:
+        is_truncated = packets.missing is not None
+        with open_source(uri, limits=limits, cost=cost, is_sparse=False) as source:
+            timeline = _decode_timeline(source, limits=limits, is_truncated=is_truncated)
+    limits.check_duration(timeline.duration_s)
+    return timeline
 
 
 def refuse(source: Source, packets: Packets, *, accept: Accept) -> None:
@@ -98,10 +102,15 @@ def refuse(source: Source, packets: Packets, *, accept: Accept) -> None:
             raise MediaError("Refused", f"the video is {name}, and accept.{name} is false")
 
 
-def size_of(source: Source, packets: Packets) -> Size:
-    """The size that the video is displayed in: that of its first frame."""
-    first = _first_frame(source, packets)
-    return displayed_size(first, sample_aspect=source.sample_aspect)
+def size_of(source: Source, packets: Packets, *, limits: Limits) -> Size:
+    """The size that the video is displayed in: that of its first frame. Raises MediaError."""
+    return _size(source, _first_frame(source, packets), limits=limits)
+
+
+def _size(source: Source, first: av.VideoFrame, *, limits: Limits) -> Size:
+    size = displayed_size(first, sample_aspect=source.sample_aspect)
+    limits.check_pixels(size.height * size.width)  # wide pixels make many of few
+    return size
 
 
 def _first_frame(source: Source, packets: Packets) -> av.VideoFrame:

@@ -6,6 +6,7 @@ people, and integer ticks of the stream's time base where frames are told apart.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,9 @@ from typing import Literal
 import numpy as np
 
 from videoproc.media.errors import MediaError
+
+MIN_CLIP_S = 0.001
+MAX_RATE_FPS = 10_000  # beyond the fastest cameras: a slip would take hours
 
 Pick = Literal["even", "random", "stride", "rate", "times", "keyframes"]
 
@@ -54,8 +58,16 @@ class Sampling:
     snap_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.pick not in PICKS:
+        if not isinstance(self.pick, str) or self.pick not in PICKS:
             raise ValueError(f"pick is {self.pick!r}: use one of {', '.join(PICKS)}")
+        for name in ("num_frames", "burst_frames", "seed", "stride_frames"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ValueError(f"{name} is {value!r}: give a whole number")
+        for name in ("rate_fps", "clip_s", "hop_s", "context_s", "snap_s"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, int | float):
+                raise ValueError(f"{name} is {value!r}: give a number")
         if self.num_frames < 1:
             raise ValueError(f"num_frames is {self.num_frames}: give 1 or more")
         if self.burst_frames < 1 or self.num_frames % self.burst_frames:
@@ -65,6 +77,8 @@ class Sampling:
             )
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}: give 0 or more")
+        if isinstance(self.times_s, str):
+            raise ValueError(f"times_s is {self.times_s!r}: give a list of seconds")
         if self.times_s is not None:  # YAML and JSON give lists
             object.__setattr__(self, "times_s", tuple(float(time_s) for time_s in self.times_s))
         self._check_what_belongs_together()
@@ -72,6 +86,11 @@ class Sampling:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} is {value}: give a number above 0, or None")
+        for name in ("clip_s", "hop_s"):
+            if (value := getattr(self, name)) is not None and value < MIN_CLIP_S:
+                raise ValueError(f"{name} is {value}: give {MIN_CLIP_S} s or more")
+        if self.rate_fps is not None and self.rate_fps > MAX_RATE_FPS:
+            raise ValueError(f"rate_fps is {self.rate_fps}: give {MAX_RATE_FPS} or less")
         for name in ("context_s", "snap_s"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
@@ -173,6 +192,16 @@ class Timeline:
     is_cheap: np.ndarray
     order: np.ndarray | None = None
 
+    @functools.cached_property
+    def keys(self) -> np.ndarray:
+        """The numbers of the key frames."""
+        return np.flatnonzero(self.is_key)
+
+    @functools.cached_property
+    def cheap(self) -> np.ndarray:
+        """The numbers of the cheap frames."""
+        return np.flatnonzero(self.is_cheap)
+
     @property
     def duration_s(self) -> float:
         return float((self.end_pts - int(self.pts[0])) * self.time_base)
@@ -188,10 +217,11 @@ class Timeline:
 
     def on_display(self, times_s: Iterable[float | Fraction]) -> np.ndarray:
         """The frame on display at each time: the last that began by then, or the first."""
+        slack, first = self._slack, int(self.pts[0])
         ticks = [
-            math.floor((Fraction(time_s) + self._slack) / self.time_base) for time_s in times_s
+            first + math.floor((Fraction(time_s) + slack) / self.time_base) for time_s in times_s
         ]
-        return np.maximum(np.searchsorted(self.pts - self.pts[0], ticks, side="right") - 1, 0)
+        return np.maximum(np.searchsorted(self.pts, ticks, side="right") - 1, 0)
 
     def frames_within(self, *, start_s: float, end_s: float) -> tuple[int, int]:
         """The half-open range of the frames that begin in [start_s, end_s).
@@ -200,10 +230,10 @@ class Timeline:
         holds the frame that is on display then.
         """
         edges = [
-            math.ceil((Fraction(time_s) - self._slack) / self.time_base)
+            int(self.pts[0]) + math.ceil((Fraction(time_s) - self._slack) / self.time_base)
             for time_s in (start_s, end_s)
         ]
-        first, stop = (int(i) for i in np.searchsorted(self.pts - self.pts[0], edges))
+        first, stop = (int(i) for i in np.searchsorted(self.pts, edges))
         if first < stop:
             return first, stop
         on_display = int(self.on_display([start_s])[0])
@@ -279,7 +309,8 @@ def _stride(timeline: Timeline, sampling: Sampling, start_s: float, end_s: float
 
 def _rate(timeline: Timeline, sampling: Sampling, start_s: float, end_s: float) -> np.ndarray:
     assert sampling.rate_fps is not None
-    rate = Fraction(sampling.rate_fps).limit_denominator(1_000_000)
+    exact = Fraction(sampling.rate_fps)
+    rate = exact.limit_denominator(1_000_000) or exact
     start = Fraction(start_s)
     num_frames = math.ceil((Fraction(min(end_s, timeline.duration_s)) - start) * rate)
     return timeline.on_display(start + i / rate for i in range(max(1, num_frames)))
@@ -291,7 +322,9 @@ def _times(timeline: Timeline, sampling: Sampling, start_s: float, end_s: float)
     times = [start_s + time_s for time_s in sampling.times_s]
     if (latest_s := max(times)) >= stop_s:
         raise MediaError(
-            "MissingFrames", f"a frame at {latest_s} s is wanted, the clip ends at {stop_s} s"
+            "MissingFrames",
+            f"a frame at {latest_s:g} s of the video is wanted (times_s reaches "
+            f"{max(sampling.times_s):g} s into each clip), the clip ends at {stop_s:g} s",
         )
     return timeline.on_display(times)
 
@@ -299,12 +332,11 @@ def _times(timeline: Timeline, sampling: Sampling, start_s: float, end_s: float)
 def _keyframes(timeline: Timeline, _: Sampling, start_s: float, end_s: float) -> np.ndarray:
     """Where none begins within the clip, the last one before it, or the first of all."""
     first, stop = timeline.frames_within(start_s=start_s, end_s=end_s)
-    keys = np.flatnonzero(timeline.is_key)
-    within = keys[(keys >= first) & (keys < stop)]
-    if len(within):
-        return within
-    before = keys[keys < first]
-    return before[-1:] if len(before) else keys[:1] if len(keys) else np.array([first])
+    keys = timeline.keys
+    begin, end = np.searchsorted(keys, [first, stop])
+    if begin < end:
+        return keys[begin:end]
+    return keys[max(0, begin - 1) :][:1] if len(keys) else np.array([first])
 
 
 PICKS: Mapping[str, Callable[[Timeline, Sampling, float, float], np.ndarray]] = {
@@ -328,7 +360,7 @@ def _snap(timeline: Timeline, frames: np.ndarray, *, snap_s: float) -> np.ndarra
               ^x  ^ x<^
     """
     reach = int(Fraction(snap_s) / timeline.time_base)
-    keys, cheap = np.flatnonzero(timeline.is_key), np.flatnonzero(timeline.is_cheap)
+    keys, cheap = timeline.keys, timeline.cheap
     if not len(keys):
         return frames
     snapped = frames.copy()
@@ -353,19 +385,22 @@ def _snap(timeline: Timeline, frames: np.ndarray, *, snap_s: float) -> np.ndarra
 
 def _depth(timeline: Timeline, frames: np.ndarray) -> int:
     """How many cheap frames are on the way to `frames`, from their key frames on."""
-    keys = np.flatnonzero(timeline.is_key)
-    groups = np.maximum(np.searchsorted(keys, frames, side="right") - 1, 0)
-    cheap_up_to = np.cumsum(timeline.is_cheap)
-    return sum(
-        int(cheap_up_to[frames[groups == group].max()] - cheap_up_to[keys[group]]) + 1
-        for group in np.unique(groups)
+    frames = np.sort(frames)
+    groups = np.maximum(np.searchsorted(timeline.keys, frames, side="right") - 1, 0)
+    is_last = np.diff(groups, append=-1) != 0  # of its group
+    up_to, before = (
+        np.searchsorted(timeline.cheap, ends, side="right")
+        for ends in (frames[is_last], timeline.keys[groups[is_last]])
     )
+    return int((up_to - before + 1).sum())
 
 
 def _within(timeline: Timeline, frames: np.ndarray, frame: int, reach: int) -> np.ndarray:
-    pts, at = timeline.pts[frames], int(timeline.pts[frame])
-    lo, hi = np.searchsorted(pts, [at - reach, at + reach + 1])
-    return frames[lo:hi]
+    """Those of the frames, which ascend, that lie no more than `reach` ticks from the one."""
+    at = int(timeline.pts[frame])
+    edges = np.searchsorted(timeline.pts, [at - reach, at + reach + 1])
+    begin, end = np.searchsorted(frames, edges)
+    return frames[begin:end]
 
 
 def _nearest(timeline: Timeline, frames: np.ndarray, frame: int) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Discard, Disposition
+from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from videoproc import storage
@@ -20,6 +21,7 @@ from videoproc.media.container import cut_short
 from videoproc.media.cost import Cost
 from videoproc.media.errors import MediaError, from_ffmpeg
 from videoproc.media.limits import Limits
+from videoproc.media.picture import MAX_SIDE_PX
 from videoproc.media.plan import PacketTable
 from videoproc.media.remote import find_media_data, open_for_times
 from videoproc.remote import RangeFile
@@ -29,7 +31,8 @@ OPTIONS = {"protocol_whitelist": "file"}
 """A playlist named .mp4 must not make the decoder fetch from the network."""
 
 HELD_BYTES = 64 << 20
-"""Packets of files up to this size are kept in memory: a visit then is no seek and no reading."""
+"""Packets are kept in memory up to this size: a visit then is no seek and no reading."""
+PACKET_BYTES = 600  # of memory that a packet takes beside its content
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +62,13 @@ class Source:
             with self.file.open("rb") as file:
                 file.seek(start)
                 return file.read(num_bytes)
+        chunks = []
         with _staying(self.file):
             self.file.seek(start)
-            return self.file.read(num_bytes)
+            while num_bytes > 0 and (chunk := self.file.read(num_bytes)):
+                chunks.append(chunk)
+                num_bytes -= len(chunk)
+        return b"".join(chunks)
 
     def plan(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Say which bytes of a remote file will be read, [start, stop) each."""
@@ -69,12 +76,19 @@ class Source:
             self.file.plan(ranges)
 
     def packets_from_start(self, packets: Packets) -> Iterator[av.Packet]:
-        """The packets once more."""
+        """The packets once more, of the file opened anew: raw streams cannot be sought."""
         if packets.held is not None:
             yield from packets.held
             return
-        self.container.seek(0)
-        yield from (packet for packet in self.container.demux(self.stream) if packet.size)
+        with ExitStack() as opened:
+            if isinstance(self.file, RangeFile):
+                opened.enter_context(_staying(self.file))
+                self.file.seek(0)
+            container = _open(self.file, is_sparse=True)
+            opened.callback(container.close)
+            stream = container.streams[self.stream.index]
+            _discard_others(container, stream)
+            yield from (packet for packet in container.demux(stream) if packet.size)
 
 
 @contextmanager
@@ -94,11 +108,14 @@ def open_source(
     place = storage.at(uri)
     with ExitStack() as opened:
         try:
+            storage.refuse_devices(place)
             file = place if isinstance(place, Path) else storage.open_ranges(place)
             if isinstance(file, RangeFile):
                 opened.callback(_close, file, cost)
             container = _open(file, is_sparse=is_sparse)
             opened.callback(container.close)
+            if container.format.name == "tty":  # FFmpeg shows any text as one
+                raise MediaError("NoVideoStream", "the file is text")
             stream = _first_video(container)
             _discard_others(container, stream)
             context = stream.codec_context
@@ -107,12 +124,16 @@ def open_source(
             limits.check_pixels(context.width * context.height)
             context.thread_type, context.thread_count = "NONE", 1
             # The picture may grow in mid-stream. FFmpeg counts what it pads, too.
-            context.options = {"max_pixels": str(2 * limits.max_pixels)}
+            context.options = {"max_pixels": str(min(2 * limits.max_pixels, MAX_SIDE_PX))}
             yield Source(file=file, container=container, stream=stream)
         except av.FFmpegError as error:
             raise from_ffmpeg(error) from error
-        except OSError as error:  # what a remote file says
+        except OSError as error:  # what the place says
             raise MediaError(type(error).__name__, str(error)) from error
+        except MediaError as error:
+            if not hasattr(error, "__notes__"):  # for who reads the traceback
+                error.add_note(f"in {storage.shown(place)}")
+            raise
 
 
 def _close(file: RangeFile, cost: Cost | None) -> None:
@@ -121,7 +142,7 @@ def _close(file: RangeFile, cost: Cost | None) -> None:
     file.close()
 
 
-def _discard_others(container: InputContainer, stream: VideoStream) -> None:
+def _discard_others(container: InputContainer, stream: Stream) -> None:
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
@@ -177,12 +198,14 @@ class Packets:
     """What one pass over a file's packets has found.
 
     table: None where packets do not tell which frames will appear, and when. held: the packets
-    themselves, where the file is small. places: (N, 2) bytes [start, stop) of the file that each
-    packet takes, where they were not read. missing: what the file promises and does not hold.
+    themselves, where the file is small. first: what is in the first. places: (N, 2) bytes
+    [start, stop) of the file that each packet takes; where these are given, nothing was read of
+    what is in them, and `first` is empty. missing: what the file promises and does not hold.
     """
 
     table: PacketTable | None
     held: list[av.Packet] | None
+    first: bytes
     places: np.ndarray | None
     missing: str | None
 
@@ -192,23 +215,50 @@ class Packets:
             self.held.clear()
 
 
-@dataclass(kw_only=True)
 class _Columns:
-    pts: list[int] = field(default_factory=list)
-    is_key: list[bool] = field(default_factory=list)
-    is_shown: list[bool] = field(default_factory=list)
-    ticks: list[int] = field(default_factory=list)
-    """For how long it is shown; 0 where unsaid."""
-    dts: list[int] = field(default_factory=list)
-    places: list[tuple[int, int]] = field(default_factory=list)
+    """What is noted of each packet: plain numbers, since a day of video has millions of packets.
+
+    ticks: for how long it is shown; 0 where unsaid. starts and stops: its bytes in the file.
+    """
+
+    def __init__(self, *, is_vp8: bool) -> None:
+        self._is_vp8 = is_vp8
+        self.pts, self.dts, self.ticks = array("q"), array("q"), array("q")
+        self.starts, self.stops = array("q"), array("q")
+        self.is_key, self.is_shown = array("b"), array("b")
+
+    def note(self, packet: av.Packet, *, pts: int) -> None:
+        # VP8 stores frames that are only referred to as packets of their own, without a mark:
+        # show_frame, RFC 6386 section 9.1.
+        is_hidden = packet.is_discard or (self._is_vp8 and not memoryview(packet)[0] & 0x10)
+        start = packet.pos or 0
+        self.pts.append(pts)
+        self.dts.append(pts if packet.dts is None else packet.dts)
+        self.ticks.append(packet.duration or 0)
+        self.starts.append(start)
+        self.stops.append(start + packet.size)
+        self.is_key.append(packet.is_keyframe)
+        self.is_shown.append(not is_hidden)
 
     def drop_last(self) -> None:
-        for column in (self.pts, self.is_key, self.is_shown, self.ticks, self.dts, self.places):
-            column.pop()
+        for column in vars(self).values():
+            if isinstance(column, array):
+                column.pop()
+
+    def places(self) -> np.ndarray:
+        """(N, 2) bytes [start, stop)."""
+        return np.column_stack([np.array(self.starts), np.array(self.stops)])
 
 
 def read_packets(source: Source, *, limits: Limits) -> Packets:
     """Demux the file to its end; of a remote MP4 only what its index says of the packets."""
+    packets = _read_packets(source, limits=limits)
+    if packets.table is not None and _begins_late(source, packets):
+        return replace(packets, table=None)
+    return packets
+
+
+def _read_packets(source: Source, *, limits: Limits) -> Packets:
     if isinstance(source.file, RangeFile):
         with _staying(source.file):
             if find_media_data(source.file).ranges:
@@ -218,11 +268,10 @@ def read_packets(source: Source, *, limits: Limits) -> Packets:
 
 
 def _walk(source: Source, container: InputContainer, *, limits: Limits, holds: bool) -> Packets:
-    columns = _Columns()
+    columns = _Columns(is_vp8=source.codec == "vp8")
     held: list[av.Packet] | None = [] if holds else None
     held_bytes = num_packets = num_corrupt = 0
-    has_times, is_cut = True, False
-    is_vp8 = source.codec == "vp8"
+    has_times, is_cut, first = True, False, b""
     stream = container.streams[source.stream.index]
     assert isinstance(stream, VideoStream)
     _discard_others(container, stream)
@@ -232,8 +281,10 @@ def _walk(source: Source, container: InputContainer, *, limits: Limits, holds: b
             continue
         num_packets += 1
         limits.check_frames(num_packets)
+        if holds and num_packets == 1:
+            first = bytes(packet)
         if held is not None:
-            held_bytes += size
+            held_bytes += size + PACKET_BYTES
             held.append(packet)
             if held_bytes > HELD_BYTES:
                 held = None
@@ -243,24 +294,16 @@ def _walk(source: Source, container: InputContainer, *, limits: Limits, holds: b
             continue
         is_cut = packet.is_corrupt
         num_corrupt += is_cut
-        # VP8 stores frames that are only referred to as packets of their own, without a mark:
-        # show_frame, RFC 6386 section 9.1.
-        is_shown = not packet.is_discard and not (is_vp8 and not bytes(packet)[0] & 0x10)
-        columns.pts.append(pts)
-        columns.is_key.append(packet.is_keyframe)
-        columns.is_shown.append(is_shown)
-        columns.ticks.append(packet.duration or 0)
-        columns.dts.append(pts if packet.dts is None else packet.dts)
-        columns.places.append((packet.pos or 0, (packet.pos or 0) + size))
+        columns.note(packet, pts=pts)
     missing = _missing(source, stream, num_packets)
     if num_corrupt == 1 and is_cut:
         num_corrupt, missing = 0, missing or "the last packet is not whole"
         columns.drop_last()
-    is_told = has_times and not num_corrupt and not (held and _begins_late(source, held[0]))
     return Packets(
-        table=_table(source, columns) if is_told else None,
+        table=_table(source, columns) if has_times and not num_corrupt else None,
         held=held,
-        places=None if holds else np.array(columns.places, dtype=np.int64),
+        first=first,
+        places=None if holds else columns.places(),
         missing=missing,
     )
 
@@ -277,7 +320,7 @@ def _table(source: Source, columns: _Columns) -> PacketTable | None:
     # and for H.264 also where some are left out: then they do not keep step with those of decoding.
     has_times = source.container.format.name != "avi" or (
         (bool(is_key.all()) or not source.stream.codec_context.has_b_frames)
-        and len({pts - dts for pts, dts in zip(columns.pts, columns.dts, strict=True)}) == 1
+        and len(np.unique(pts - np.array(columns.dts))) == 1
     )
     if not (
         has_times
@@ -312,12 +355,16 @@ def end_of(source: Source, frame_pts: np.ndarray, *, last_ticks: int) -> int:
     return last + last_ticks
 
 
-def _begins_late(source: Source, first: av.Packet) -> bool:
+def _begins_late(source: Source, packets: Packets) -> bool:
     """Whether a H.264 file begins with a frame that refers to others: some will not be shown."""
     if source.codec != "h264":
         return False
+    first = packets.first
+    if packets.places is not None:
+        start, stop = packets.places[0].tolist()
+        first = source.bytes_at(start, stop - start)
     extradata = source.stream.codec_context.extradata or b""
-    return h264.IDR not in h264.nal_types(bytes(first), extradata=extradata)
+    return h264.IDR not in h264.nal_types(first, extradata=extradata)
 
 
 def _missing(source: Source, stream: VideoStream, num_packets: int) -> str | None:

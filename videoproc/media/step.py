@@ -31,14 +31,14 @@ def decode_clips(
 ) -> Callable[[Row], Iterator[Row]]:
     """A step that decodes a video's clips in this process's child.
 
-    In: `uri` (a path or a remote address), `spans` (a list of {clip_index, start_s, end_s}) and any
-    other keys. Out: a row for each span, with the other keys passed on, the span, and
-    frame_indices, pts_s, shape, dtype, frames, decode_s, bytes_fetched. A video that cannot be
-    read gives one row of the same keys instead, with clip_index -1 and no frames: `stage`,
-    `error_class` and `message` say why; in good rows these are empty. decode_s is the video's share
-    of seconds for this row. A long video is read in several calls, each within `limits`. Where a
-    call fails, the clips of those before it stand, with `accept.truncated` also those that it had
-    read, and the failed row comes last.
+    In: `uri` (a path or a remote address), `spans` (a list of {clip_index, start_s, end_s}),
+    `size_bytes` (if the file must still have it) and any other keys. Out: a row for each span, with
+    the other keys passed on, the span, and frame_indices, pts_s, shape, dtype, frames, decode_s,
+    bytes_fetched. A video that cannot be read gives one row of the same keys instead, with
+    clip_index -1 and no frames: `stage`, `error_class` and `message` say why; in good rows these
+    are empty. decode_s is the video's share of seconds for this row. A long video is read in
+    several calls, each within `limits`. Where a call fails, the clips of those before it stand,
+    with `accept.truncated` also those that it had read, and the failed row comes last.
     """
 
     def decode(row: Row) -> Iterator[Row]:
@@ -53,6 +53,7 @@ def decode_clips(
                 [(span["start_s"], span["end_s"]) for span in part],
                 limits,
                 accept,
+                row.get("size_bytes"),
                 limits=limits,
             )
             elapsed_s = time.monotonic() - started
@@ -106,6 +107,7 @@ def _read_rows(
     spans: list[tuple[float, float]],
     limits: Limits,
     accept: Accept | None,
+    size_bytes: int | None,
 ) -> _Read:
     """Runs in the child: the clips as plain values, which are cheap to send."""
     started = time.monotonic()
@@ -118,6 +120,7 @@ def _read_rows(
         limits=limits,
         accept=accept,
         cost=cost,
+        size_bytes=size_bytes,
     )
     rows: list[Row] = []
     error = None

@@ -119,6 +119,7 @@ def _found(response: requests.Response, size_bytes: int) -> Found:
 def _request(method: str, url: str, *, headers: dict[str, str]) -> Iterator[requests.Response]:
     """The answer, its body not yet read. Raises TryAgainError, OSError."""
     import requests
+    from urllib3.exceptions import HTTPError
 
     try:
         response = _session().request(
@@ -129,7 +130,7 @@ def _request(method: str, url: str, *, headers: dict[str, str]) -> Iterator[requ
     except (requests.ConnectionError, requests.Timeout) as error:
         slow = isinstance(error, requests.Timeout)
         raise TryAgainError("no answer in time" if slow else "no connection") from None
-    except requests.RequestException as error:  # its words may hold the whole address
+    except (requests.RequestException, HTTPError) as error:  # its words may hold the whole address
         raise OSError(f"{shown(url)} cannot be read: {type(error).__name__}") from None
     with response:
         if response.status_code in MAY_PASS:

@@ -108,8 +108,10 @@ class Source(ABC):
                     self._keep_whole(answer)
                     return
                 for chunk in self._counted(answer.chunks):
-                    parts.append(chunk)
-                    position += len(chunk)
+                    parts.append(chunk[: stop - position])
+                    position += len(parts[-1])
+                    if len(parts[-1]) < len(chunk):  # more than was asked for, perhaps without end
+                        break
             if position == before < min(stop, self.total_bytes):
                 raise TryAgainError(CUT)
 

@@ -5,7 +5,15 @@ A dataset has two experiments: `<dataset>` holds what is compared (train and eva
 """
 
 from videoproc.runlog.jobs import find_run, job_run, night, open_run, resolve_run
-from videoproc.runlog.lineage import LEARNED_FROM, MEASURED_ON, Use, knows, named_versions, uses_of
+from videoproc.runlog.lineage import (
+    LEARNED_FROM,
+    MEASURED_ON,
+    PICTURED,
+    Use,
+    knows,
+    named_versions,
+    uses_of,
+)
 from videoproc.runlog.replay import replay
 from videoproc.runlog.run import Run, flatten
 from videoproc.runlog.store import shown_uri, tracking_uri
@@ -13,6 +21,7 @@ from videoproc.runlog.store import shown_uri, tracking_uri
 __all__ = [
     "LEARNED_FROM",
     "MEASURED_ON",
+    "PICTURED",
     "Run",
     "Use",
     "find_run",

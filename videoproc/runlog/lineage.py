@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow.entities import Run as MlflowRun
@@ -22,6 +23,9 @@ LEARNED_FROM = "learned_from.json"
 MEASURED_ON = "measured_on.json"
 """The artifact of an evaluation that lists the videos and groups of its split."""
 
+PICTURED = "pictured.json"
+"""The artifact of a run of predict that lists the videos in its pictures."""
+
 HELD_BY = {"train": LEARNED_FROM, "evaluate": MEASURED_ON}
 VERBS = {"train": "has learned from", "evaluate": "was measured on"}
 TABLE_VERSION = "table_version."
@@ -34,6 +38,7 @@ class Use:
 
     splits: those in which the run held the video itself. groups: those in which it held a video of
     the same group. versions: of the tables that the run names, those that hold the video.
+    is_pictured: whether the run's pictures show it.
     """
 
     run_id: str
@@ -42,6 +47,7 @@ class Use:
     versions: Mapping[str, int]
     splits: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    is_pictured: bool = False
 
     @property
     def has_learned(self) -> bool:
@@ -56,6 +62,8 @@ class Use:
             return f"{VERBS[self.job]} it, in split {', '.join(self.splits)}"
         if self.groups:
             return f"{VERBS[self.job]} others of its group, in split {', '.join(self.groups)}"
+        if self.is_pictured:
+            return "shows it in its pictures"
         named = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         return f"names table versions with it: {named}"
 
@@ -85,8 +93,8 @@ def uses_of(
     group: str | None = None,
     versions: Mapping[str, Collection[int]] | None = None,
 ) -> list[Use]:
-    """The runs that used a video, the newest first. What one has learned from or was measured on is
-    told by content; groups and table versions mean something in one dataset's folder only.
+    """The runs that used a video, the newest first. What one has learned from, was measured on or
+    shows is told by content; groups and table versions mean something in one dataset's folder only.
 
     versions: by table, those that hold it. Errors: UserError where the server does not answer.
     """
@@ -106,11 +114,12 @@ def uses_of(
             },
             splits=tuple(split for split, names in held.items() if video_id in names["videos"]),
             groups=tuple(s for s, names in held.items() if own and group in names["groups"]),
+            is_pictured=video_id in _pictured_by(client, run),
         )
 
     with ThreadPoolExecutor(READERS) as pool:
         uses = list(pool.map(use, _all_runs(data, workspace)))
-    return [one for one in uses if one.splits or one.groups or one.versions]
+    return [one for one in uses if one.splits or one.groups or one.versions or one.is_pictured]
 
 
 def _all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient, MlflowRun]]:
@@ -143,15 +152,24 @@ def _named_by(run: MlflowRun) -> dict[str, int]:
 
 def _held_by(client: mlflow.MlflowClient, run: MlflowRun) -> dict[str, dict[str, list[str]]]:
     """By split, the videos and groups that a run held; none where it ended before saying so."""
-    job = run.data.tags.get("job", "")
-    if job not in HELD_BY:
-        return {}
+    name = HELD_BY.get(run.data.tags.get("job", ""))
+    return {} if name is None else _read_json(client, run, name) or {}
+
+
+def _pictured_by(client: mlflow.MlflowClient, run: MlflowRun) -> list[str]:
+    """The ids of the videos in a run's pictures."""
+    is_predict = run.data.tags.get("job") == "predict"
+    return (_read_json(client, run, PICTURED) or []) if is_predict else []
+
+
+def _read_json(client: mlflow.MlflowClient, run: MlflowRun, name: str) -> Any:
+    """An artifact of a run; None where it has none of this name."""
 
     def read(client: mlflow.MlflowClient, run_id: str) -> bytes:
-        return store.artifact(client, run_id, HELD_BY[job]) or b"{}"
+        return store.artifact(client, run_id, name) or b"null"
 
     run_id = run.info.run_id
-    return dict(json.loads(store.demand(client, read, run_id, what=_used(run_id))))
+    return json.loads(store.demand(client, read, run_id, what=_used(run_id)))
 
 
 def _used(by: object) -> str:

@@ -113,6 +113,7 @@ def _row(video: Video, wanted: Sequence[WantedClip]) -> Row:
     return {
         "video_id": video.video_id,
         "uri": video.uri,
+        "size_bytes": video.size_bytes,
         "spans": [
             {"clip_index": index, "start_s": start_s, "end_s": end_s}
             for index, (start_s, end_s) in spans.items()
