@@ -91,6 +91,7 @@ def start_cluster(workspace: Path, *, nodes: int, cpus: int | None) -> Cluster:
         "dashboard-agent-listen-port": next(agent_ports),
         "ray-client-server-port": next(free_ports(10001)),
     }
+    gcs_address = f"127.0.0.1:{ports['port']}"
     url = f"http://127.0.0.1:{ports['dashboard-port']}"
     launcher = Launcher(
         workspace=workspace,
@@ -108,8 +109,7 @@ def start_cluster(workspace: Path, *, nodes: int, cpus: int | None) -> Cluster:
     with cleanup_on_failure(workspace, temp_dir):
         launched = [launcher.head(ports)]
         address_file = launched[0].temp_dir / "ray_current_cluster"
-        wait_until(address_file.exists, launched)
-        gcs_address = address_file.read_text()
+        wait_until(address_file.exists, launched)  # Ray writes it last
         for number, agent_port in zip(range(2, nodes + 1), agent_ports, strict=False):
             launched.append(launcher.join(gcs_address, number=number, agent_port=agent_port))
         urls = [f"http://127.0.0.1:{node.agent_port}/api/local_raylet_healthz" for node in launched]
