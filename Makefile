@@ -53,16 +53,16 @@ types: $(READY) ## check types
 	@.venv/bin/mypy
 
 .PHONY: train-distributed
-train-distributed: $(READY) ## train on RAY_ADDRESS, the node of cluster-up, or a node of its own (DATA= MODEL= WORKERS= ARGS=)
+train-distributed: $(READY) ## train on RAY_ADDRESS, the nodes of cluster-up, or a node of its own (DATA= MODEL= WORKERS= ARGS=)
 	@[ -n "$$RAY_ADDRESS" ] || eval "$$($(PY) -m cluster env 2>/dev/null)"; \
 	$(PY) -m pipelines.train --data $(DATA) --model $(MODEL) --workers $(WORKERS) $(ARGS)
 
 .PHONY: cluster-up
-cluster-up: $(READY) ## start a Ray node on this machine (ARGS="--cpus 4")
-	@$(PY) -m cluster up $(ARGS)
+cluster-up: $(READY) ## start Ray on this machine (NODES=3 for several nodes, ARGS="--cpus 4")
+	@$(PY) -m cluster up $(if $(NODES),--nodes $(NODES)) $(ARGS)
 
 .PHONY: cluster-down
-cluster-down: $(READY) ## end that node and the jobs on it
+cluster-down: $(READY) ## end those nodes and the jobs on them
 	@$(PY) -m cluster down
 
 .PHONY: submit

@@ -1,5 +1,5 @@
 """
-python -m cluster up [--cpus N] | down | status | env
+python -m cluster up [--nodes N] [--cpus N] | down | status | env
 python -m cluster submit JOB [--config FILE] [the job's own flags]
 """
 
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.local import describe, environment, find_node, find_workspace, stop_node, up
+from cluster.local import environment, find_workspace, status, stop_cluster, up
 from cluster.submit import find_target, require_job, run_job, submission
 from videoproc.types import UserError
 
@@ -21,7 +21,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up").add_argument("--cpus", type=int, help="instead of all that there are")
+    start = commands.add_parser("up")
+    start.add_argument("--nodes", type=int, help="on this machine, the head included; by default 1")
+    start.add_argument("--cpus", type=int, help="of each node; by default the machine's are shared")
     for name in ("down", "status", "env"):
         commands.add_parser(name)
     submit = commands.add_parser("submit")
@@ -35,13 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         match options.command:
             case "up":
-                up(workspace, cpus=options.cpus)
+                up(workspace, nodes=options.nodes, cpus=options.cpus)
             case "down":
-                print(f"ended {stop_node(workspace)} processes of {workspace}")
+                print(f"ended {stop_cluster(workspace)} processes of {workspace}")
             case "status":
-                node = find_node(workspace)
-                print(describe(node) if node else f"no cluster is up for {workspace}")
-                return 0 if node else 1
+                return 0 if status(workspace) else 1
             case "env":
                 for name, value in environment(workspace).items():
                     print(f"export {name}={shlex.quote(value)}")

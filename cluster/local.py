@@ -1,8 +1,7 @@
-"""One Ray node on this machine.
+"""A Ray cluster of one or several nodes on this machine.
 
-A node belongs to a workspace (`VIDEOPROC_WORKSPACE`, else ./workspace): its token, state and log
-are in <workspace>/cluster, and each process that it starts, jobs and their children included,
-carries the workspace in its environment. That mark is how `down` finds what it may end.
+It belongs to a workspace (`VIDEOPROC_WORKSPACE`, else ./workspace): its token, state and logs are
+in <workspace>/cluster.
 """
 
 from __future__ import annotations
@@ -11,31 +10,40 @@ import json
 import os
 import secrets
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from cluster.nodes import (
+    ON_LOOPBACK,
+    Launcher,
+    alive,
+    answers,
+    free_ports,
+    node_number,
+    processes_of,
+    read_nodes,
+    share_machine,
+    wait_until,
+)
 from videoproc.types import UserError
 
-ROOT = Path(__file__).resolve().parents[1]
-MARK = "VIDEOPROC_CLUSTER"
-READY_TIMEOUT_S = 120.0  # 8 s on four idle cores; a loaded CI machine is many times slower
 GRACE_S = 10.0  # from SIGTERM to SIGKILL
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node:
-    """A Ray head node that answers, as <workspace>/cluster/state.json keeps it."""
+class Cluster:
+    """A Ray cluster that answers, as <workspace>/cluster/state.json keeps it.
+
+    pid: of its head. temp_dir: holds a folder of Ray's for each node, by its number from 1 on.
+    """
 
     pid: int
     gcs_address: str
@@ -48,130 +56,90 @@ def find_workspace() -> Path:
     return Path(os.environ.get("VIDEOPROC_WORKSPACE") or "workspace").resolve()
 
 
-def find_node(workspace: Path) -> Node | None:
-    """The workspace's node, if its process is alive."""
+def find_cluster(workspace: Path) -> Cluster | None:
+    """The workspace's cluster, if its head is alive."""
     try:
-        node = Node(**json.loads((workspace / "cluster" / "state.json").read_text()))
+        cluster = Cluster(**json.loads((workspace / "cluster" / "state.json").read_text()))
     except FileNotFoundError:
         return None
-    return node if node.pid in {process.pid for process in processes_of(workspace)} else None
+    return cluster if cluster.pid in {process.pid for process in processes_of(workspace)} else None
 
 
-def processes_of(workspace: Path) -> list[psutil.Process]:
-    """Every process that the workspace's node has started, directly or not."""
-    return [
-        process
-        for process in psutil.process_iter(["environ"])
-        if (process.info["environ"] or {}).get(MARK) == str(workspace)
-    ]
+def require_cluster(workspace: Path) -> Cluster:
+    cluster = find_cluster(workspace)
+    if cluster is None:
+        raise UserError(f"no cluster is up for {workspace}: start one with `make cluster-up`")
+    return cluster
 
 
-def start_node(workspace: Path, *, cpus: int | None) -> Node:
-    """Start a head node and wait until its job server takes jobs; nothing is left if it fails."""
-    stop_node(workspace)  # remains of a node that died or never became ready
-    folder = workspace / "cluster"
-    token = make_token(folder)
+def start_cluster(workspace: Path, *, nodes: int, cpus: int | None) -> Cluster:
+    """Start a head and nodes that join it, and wait until all are there and jobs are taken.
+
+    nodes: how many, the head included. cpus: of each. Nothing is left if it fails.
+    """
+    stop_cluster(workspace)  # remains of one that died or never became ready
+    token = make_token(workspace / "cluster")
+    headers = auth_headers(token)
     # Not in the workspace: Ray's socket paths may have 107 characters. Not /tmp/ray: clusters that
     # share a temp dir hand their jobs the address of whichever of them started last.
-    temp_dir = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    temp_dir = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    # If two nodes share the agent's port, the second refuses every job ("No available agent").
+    agent_ports = free_ports(52365)
     ports = {
-        "port": free_port(6379),
-        "dashboard-port": free_port(8265),
-        # If two nodes share the agent's port, the second refuses every job ("No available agent").
-        "dashboard-agent-listen-port": free_port(52365),
-        "ray-client-server-port": free_port(10001),
+        "port": next(free_ports(6379)),
+        "dashboard-port": next(free_ports(8265)),
+        "dashboard-agent-listen-port": next(agent_ports),
+        "ray-client-server-port": next(free_ports(10001)),
     }
-    environment = {
-        **{k: v for k, v in os.environ.items() if k not in {"RAY_ADDRESS", "RAY_TMPDIR"}},
-        **auth_environment(token),
-        MARK: str(workspace),
-        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),  # as pipelines sets it
-        "SPT_NOENV": "1",  # workers rename themselves; without this it overwrites the mark
-        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else a busy node takes 30 s to stop
-    }
+    gcs_address = f"127.0.0.1:{ports['port']}"
+    url = f"http://127.0.0.1:{ports['dashboard-port']}"
+    launcher = Launcher(
+        workspace=workspace,
+        temp_dir=temp_dir,
+        environ={
+            **{k: v for k, v in os.environ.items() if k not in {"RAY_ADDRESS", "RAY_TMPDIR"}},
+            **auth_environment(token),
+            **ON_LOOPBACK,
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),  # as in pipelines
+            "SPT_NOENV": "1",  # workers rename themselves; without this it overwrites the marks
+            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else a busy node takes 30 s to stop
+        },
+        resources=share_machine(nodes, cpus=cpus),
+    )
     with cleanup_on_failure(workspace, temp_dir):
-        with (folder / "ray.log").open("w") as log:
-            process = subprocess.Popen(
-                node_command(temp_dir=f"{temp_dir}/r", ports=ports, cpus=cpus),
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        url = f"http://127.0.0.1:{ports['dashboard-port']}"
-        agent_url = f"http://127.0.0.1:{ports['dashboard-agent-listen-port']}"
-        address_file = Path(temp_dir, "r", "ray_current_cluster")
-        wait_until(
-            lambda: (
-                address_file.exists()
-                and answers(f"{url}/api/jobs/", token)
-                and answers(f"{agent_url}/api/local_raylet_healthz", token)
-            ),
-            process,
-        )
-        node = Node(
-            pid=process.pid,
-            # Ray replaces a loopback address by the machine's own: ask it which it took.
-            gcs_address=address_file.read_text(),
+        launched = [launcher.head(ports)]
+        address_file = launched[0].temp_dir / "ray_current_cluster"
+        wait_until(address_file.exists, launched)  # Ray writes it last
+        for number, agent_port in zip(range(2, nodes + 1), agent_ports, strict=False):
+            launched.append(launcher.join(gcs_address, number=number, agent_port=agent_port))
+        urls = [f"http://127.0.0.1:{node.agent_port}/api/local_raylet_healthz" for node in launched]
+        wait_until(lambda: all(answers(agent, headers) for agent in urls), launched)
+        wait_until(lambda: answers(f"{url}/api/jobs/", headers), launched)
+        wait_until(lambda: alive(url, headers) == nodes, launched)
+        cluster = Cluster(
+            pid=launched[0].process.pid,
+            gcs_address=gcs_address,
             dashboard_url=url,
             python=sys.executable,
-            temp_dir=temp_dir,
+            temp_dir=str(temp_dir),
         )
-        (folder / "state.json").write_text(json.dumps(asdict(node), indent=2) + "\n")
-    return node
-
-
-def node_command(*, temp_dir: str, ports: Mapping[str, int], cpus: int | None) -> list[str]:
-    options = {
-        "include-dashboard": "true",
-        "dashboard-host": "127.0.0.1",
-        "temp-dir": temp_dir,
-        # Any free ports: two nodes would quarrel over the default range, 10002 to 19999.
-        "min-worker-port": 0,
-        "max-worker-port": 0,
-        "log-color": "false",
-        **ports,
-        **({} if cpus is None else {"num-cpus": cpus}),
-    }
-    ray = Path(sys.executable).parent / "ray"
-    return [
-        *(str(ray), "start", "--head", "--block", "--disable-usage-stats"),
-        *(f"--{name}={value}" for name, value in options.items()),
-    ]
+        state = workspace / "cluster" / "state.json"
+        state.write_text(json.dumps(asdict(cluster), indent=2) + "\n")
+    return cluster
 
 
 @contextmanager
-def cleanup_on_failure(workspace: Path, temp_dir: str) -> Iterator[None]:
+def cleanup_on_failure(workspace: Path, temp_dir: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:  # Ctrl-C while waiting too
-        stop_node(workspace)
+        stop_cluster(workspace)
         shutil.rmtree(temp_dir, ignore_errors=True)
         raise
 
 
-def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    while not ready():
-        if process.poll() is not None:
-            raise UserError(f"Ray ended with exit code {process.returncode} before it was ready")
-        if time.monotonic() > deadline:
-            raise UserError(f"Ray was not ready after {READY_TIMEOUT_S:.0f} s")
-        time.sleep(0.2)
-
-
-def answers(url: str, token: Path) -> bool:
-    request = urllib.request.Request(url, headers=auth_headers(token))
-    try:
-        with urllib.request.urlopen(request, timeout=10):
-            return True
-    except OSError:  # refused, reset, timed out, or an HTTP error: not ready
-        return False
-
-
-def stop_node(workspace: Path) -> int:
-    """End what the workspace's node started, and only that; return how many processes it was."""
+def stop_cluster(workspace: Path) -> int:
+    """End what the workspace's nodes started, and only that; return how many processes it was."""
     found = processes_of(workspace)
     for process in found:
         with suppress(psutil.NoSuchProcess):
@@ -208,48 +176,72 @@ def auth_headers(token: Path) -> dict[str, str]:
     return {"Authorization": f"Bearer {token.read_text().strip()}"}
 
 
-def free_port(preferred: int) -> int:
-    """The first port from `preferred` on that nothing listens to."""
-    for port in range(preferred, preferred + 100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("", port))
-            except OSError:
-                continue
-            return port
-    raise UserError(f"ports {preferred} to {preferred + 99} are all taken; free one of them")
-
-
-def up(workspace: Path, *, cpus: int | None) -> None:
-    node = find_node(workspace)
-    if node is not None:
-        print(f"already up: {describe(node)}")
+def up(workspace: Path, *, nodes: int | None, cpus: int | None) -> None:
+    """Start a cluster, of one node by default; one that is up stays as it is."""
+    if nodes is not None and nodes < 1:
+        raise UserError(f"nodes is {nodes}: use 1 or more")
+    cluster = find_cluster(workspace)
+    if cluster is not None:
+        there = len(list_nodes(workspace, cluster))
+        if nodes not in (None, there):
+            raise UserError(
+                f"a cluster with nodes={there} is up for {workspace}, and {nodes} were asked for: "
+                "end it first with `make cluster-down`"
+            )
+        print(f"already up: {describe(cluster)}")
         return
     started = time.monotonic()
-    try:
-        node = start_node(workspace, cpus=cpus)
-    except UserError as error:
-        log = workspace / "cluster" / "ray.log"
-        tail = log.read_text().splitlines()[-20:] if log.exists() else []
-        raise UserError("\n".join([str(error), f"the end of {log}:", *tail])) from error
-    print(f"up in {time.monotonic() - started:.0f} s: {describe(node)}")
+    cluster = start_cluster(workspace, nodes=nodes or 1, cpus=cpus)
+    print(f"up in {time.monotonic() - started:.0f} s: {describe(cluster)}")
+    print("\n".join(map(describe_node, list_nodes(workspace, cluster))))
     print("submit a job:  make submit JOB=nightly CONFIG=nightly.yaml")
     print('use it here:   eval "$(python -m cluster env)"')
 
 
-def describe(node: Node) -> str:
-    return f"Ray at {node.gcs_address}, dashboard {node.dashboard_url}, process {node.pid}"
+def status(workspace: Path) -> bool:
+    """Say what is up; whether anything is."""
+    cluster = find_cluster(workspace)
+    if cluster is None:
+        print(f"no cluster is up for {workspace}")
+        return False
+    print(describe(cluster))
+    print("\n".join(map(describe_node, list_nodes(workspace, cluster))))
+    return True
+
+
+def list_nodes(workspace: Path, cluster: Cluster) -> list[dict[str, Any]]:
+    """The cluster's nodes as Ray knows them, those that have died included."""
+    try:
+        headers = auth_headers(workspace / "cluster" / "token")
+        return read_nodes(cluster.dashboard_url, headers)
+    except OSError as error:
+        raise UserError(
+            f"the dashboard at {cluster.dashboard_url} does not answer ({error}): start the "
+            "cluster anew with `make cluster-down cluster-up`"
+        ) from error
+
+
+def describe(cluster: Cluster) -> str:
+    return f"Ray at {cluster.gcs_address}, dashboard {cluster.dashboard_url}, process {cluster.pid}"
+
+
+def describe_node(node: dict[str, Any]) -> str:
+    name = f"node {node_number(node)}" + (" (head)" if node["is_head_node"] else "")
+    if node["state"] != "ALIVE":
+        return f"{name}: {node['state'].lower()}"
+    has = node["resources_total"]
+    object_store = f"{has['object_store_memory'] / 1e9:.1f} GB of object store"
+    counts = [f"{has[kind]:.0f} {kind}" for kind in ("CPU", "GPU") if has.get(kind)]
+    return f"{name}: {', '.join([*counts, object_store])}"
 
 
 def environment(workspace: Path) -> dict[str, str]:
-    """What a shell needs to use the node, with `ray.init()` as with `ray job submit`."""
-    node = find_node(workspace)
-    if node is None:
-        raise UserError(f"no cluster is up for {workspace}: start one with `make cluster-up`")
+    """What a shell needs to use the cluster, with `ray.init()` as with `ray job submit`."""
+    cluster = require_cluster(workspace)
     return {
-        "RAY_ADDRESS": node.gcs_address,
-        "RAY_API_SERVER_ADDRESS": node.dashboard_url,
-        "VIDEOPROC_CLUSTER_PYTHON": node.python,
+        "RAY_ADDRESS": cluster.gcs_address,
+        "RAY_API_SERVER_ADDRESS": cluster.dashboard_url,
+        "VIDEOPROC_CLUSTER_PYTHON": cluster.python,
         **auth_environment(workspace / "cluster" / "token"),
+        **ON_LOOPBACK,
     }

@@ -1,4 +1,4 @@
-"""Jobs submitted to the node of this machine, or to a cluster elsewhere."""
+"""Jobs submitted to the cluster of this machine, or to one elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import Any
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from cluster.local import ROOT, auth_headers, find_node
+from cluster.local import auth_headers, require_cluster
+from cluster.nodes import ROOT
 from videoproc import version
 from videoproc.types import UserError
 
@@ -52,7 +53,7 @@ class Submission:
 
 
 def find_target(workspace: Path, environ: Mapping[str, str]) -> Target:
-    """The cluster that the environment names, else the workspace's own node."""
+    """The cluster that the environment names, else the workspace's own."""
     address = environ.get("RAY_API_SERVER_ADDRESS") or environ.get("RAY_ADDRESS", "")
     if address.startswith(("http://", "https://")):
         python = environ.get("VIDEOPROC_CLUSTER_PYTHON", "python")
@@ -62,11 +63,9 @@ def find_target(workspace: Path, environ: Mapping[str, str]) -> Target:
             f"RAY_ADDRESS is {address!r}, and jobs are submitted over HTTP: set "
             "RAY_API_SERVER_ADDRESS to that cluster's http://...:8265, or unset RAY_ADDRESS"
         )
-    node = find_node(workspace)
-    if node is None:
-        raise UserError(f"no cluster is up for {workspace}: start one with `make cluster-up`")
+    cluster = require_cluster(workspace)
     headers = auth_headers(workspace / "cluster" / "token")
-    return Target(address=node.dashboard_url, python=node.python, headers=headers)
+    return Target(address=cluster.dashboard_url, python=cluster.python, headers=headers)
 
 
 def find_jobs() -> list[str]:
