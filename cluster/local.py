@@ -26,6 +26,7 @@ from cluster.nodes import (
     Launcher,
     alive,
     answers,
+    choosing_ports,
     free_ports,
     node_number,
     processes_of,
@@ -72,6 +73,7 @@ def require_cluster(workspace: Path) -> Cluster:
     return cluster
 
 
+@choosing_ports()
 def start_cluster(workspace: Path, *, nodes: int, cpus: int | None) -> Cluster:
     """Start a head and nodes that join it, and wait until all are there and jobs are taken.
 
@@ -84,7 +86,8 @@ def start_cluster(workspace: Path, *, nodes: int, cpus: int | None) -> Cluster:
     # share a temp dir hand their jobs the address of whichever of them started last.
     temp_dir = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     # If two nodes share the agent's port, the second refuses every job ("No available agent").
-    agent_ports = free_ports(52365)
+    # Not from 52365 on, which any `ray.init()` may take between our look and our node's.
+    agent_ports = free_ports(52400)
     ports = {
         "port": next(free_ports(6379)),
         "dashboard-port": next(free_ports(8265)),

@@ -6,14 +6,17 @@ node's number in its environment. Those marks are how `down` finds what it may e
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +51,8 @@ class Launched:
 class Launcher:
     """Starts nodes that share a machine: every one has its own ports, folder, log and resources.
 
-    environ: for all of their processes. resources: flags of `ray start`.
+    environ: for all of their processes. resources: flags of `ray start`. The GPUs are
+    the head's: else every node would offer all of them.
     """
 
     workspace: Path
@@ -61,7 +65,11 @@ class Launcher:
         return self._start(1, ["--head"], options)
 
     def join(self, gcs_address: str, *, number: int, agent_port: int) -> Launched:
-        options = {"address": gcs_address, "dashboard-agent-listen-port": agent_port}
+        options = {
+            "address": gcs_address,
+            "dashboard-agent-listen-port": agent_port,
+            "num-gpus": 0,
+        }
         return self._start(number, [], options)
 
     def _start(self, number: int, flags: list[str], options: Mapping[str, Any]) -> Launched:
@@ -110,7 +118,6 @@ def share_machine(nodes: int, *, cpus: int | None) -> dict[str, int]:
     free_bytes = psutil.virtual_memory().available * OBJECT_STORE_SHARE
     return {
         "num-cpus": max(1, (os.cpu_count() or 1) // nodes) if cpus is None else cpus,
-        "num-gpus": 0,  # else each would offer all that there are
         "object-store-memory": int(free_bytes / nodes),
     }
 
@@ -170,6 +177,18 @@ def _not_up(what: str, node: Launched) -> UserError:
     tail = node.log.read_text().splitlines()[-20:]
     said = f"Ray's node {node.number} {what} before it was ready; the end of {node.log}:"
     return UserError("\n".join([said, *tail]))
+
+
+@contextmanager
+def choosing_ports() -> Iterator[None]:
+    """One cluster of this user at a time: a port that is free now may be another's in a second."""
+    path = Path(tempfile.gettempdir(), f"videoproc-ports-{os.getuid()}.lock")
+    lock = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def free_ports(preferred: int) -> Iterator[int]:

@@ -5,139 +5,26 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
-import shlex
-import shutil
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from cluster import local, nodes
-from videoproc.tables import Dataset
-
-pytestmark = pytest.mark.slow
-
-NODES = {1, 2, 3}
-# Long enough for every node to have a worker up before the work is done, and to lose a node in it.
-EXTRACT = (
-    *("--sampling.num_frames", "4", "--size.height", "16", "--size.width", "16"),
-    *("--augmentation.views", "24", "--commit_every_s", "0"),
+from tests.cluster.three_nodes import (
+    EXTRACT,
+    NODES,
+    Nodes,
+    assert_equal,
+    cluster_in,
+    decoders,
+    kill_all_but_decoders,
+    wait_for,
 )
 
-
-@dataclass(frozen=True)
-class Nodes:
-    """The cluster of a workspace, as a user has it."""
-
-    workspace: Path
-
-    def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        foreign = ("RAY_", "VIDEOPROC_", "MLFLOW_")
-        plain = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-        own = {"VIDEOPROC_WORKSPACE": str(self.workspace), "PYTHONPATH": str(nodes.ROOT)}
-        return {**plain, **own, **(more or {})}
-
-    def start(self, *words: str, more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """A command of the user's: python and `words`."""
-        return subprocess.Popen(
-            [sys.executable, *words],
-            cwd=nodes.ROOT,
-            env=self.environ(more),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, *words: str, more: Mapping[str, str] | None = None) -> tuple[int, str]:
-        """Its exit code and what it said."""
-        with self.start(*words, more=more) as process:
-            said, _ = process.communicate(timeout=200)
-        return process.returncode, said
-
-    def command(self, *words: str) -> str:
-        """What `python -m cluster` says; it must succeed."""
-        code, said = self.run("-m", "cluster", *words)
-        assert code == 0, said
-        return said
-
-    def exports(self) -> dict[str, str]:
-        """What `eval "$(python -m cluster env)"` sets."""
-        lines = self.command("env").splitlines()
-        return dict(shlex.split(line)[1].split("=", 1) for line in lines)
-
-    @property
-    def state(self) -> local.Cluster:
-        cluster = local.find_cluster(self.workspace)
-        assert cluster is not None
-        return cluster
-
-    def ask(self, what: str) -> list[dict[str, Any]]:
-        """A list of Ray's state API: nodes, tasks, actors."""
-        url = f"{self.state.dashboard_url}/api/v0/{what}?detail=1&limit=10000"
-        headers = local.auth_headers(self.workspace / "cluster" / "token")
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
-            return list(json.load(answer)["data"]["result"]["result"])
-
-    def numbers(self) -> dict[str, int]:
-        """Each node's number by Ray's id."""
-        return {node["node_id"]: nodes.node_number(node) for node in self.ask("nodes")}
-
-
-@contextmanager
-def cluster_in(workspace: Path) -> Iterator[Nodes]:
-    three = Nodes(workspace)
-    try:
-        three.command("up", "--nodes", "3", "--cpus", "1")
-        yield three
-    finally:
-        local.stop_cluster(workspace)
-
-
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    with cluster_in(tmp_path_factory.mktemp("three") / "workspace") as three:
-        yield three
-
-
-@pytest.fixture(scope="module")
-def one_process(_indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small corpus as `extract` makes it without Ray. Read it, never write to it."""
-    folder = tmp_path_factory.mktemp("one process")
-    data = Path(shutil.copytree(_indexed, folder / "data"))
-    alone = Nodes(folder / "workspace")  # of which none is up
-    code, said = alone.run("-m", "pipelines.extract", "--data", str(data), *EXTRACT, "--inline")
-    assert code == 0, said
-    return data
-
-
-def rows(data: Path) -> dict[str, Any]:
-    """The tables that a night makes, each in the order of its key."""
-    dataset = Dataset(folder=data)
-    return {
-        name: table.read().sort_by([(column, "ascending") for column in table.key])
-        for name, table in {
-            "manifest": dataset.manifest,
-            "clips": dataset.clips,
-            "features": dataset.features,
-        }.items()
-    }
-
-
-def assert_equal(made: Path, wanted: Path) -> None:
-    there = rows(made)
-    for name, table in rows(wanted).items():
-        assert table.num_rows
-        assert there[name].equals(table), name
+pytestmark = pytest.mark.slow
 
 
 def test_status_names_each_node_and_what_it_has(three: Nodes) -> None:
@@ -263,25 +150,6 @@ def test_a_lost_node_costs_no_row_and_leaves_no_process(
     assert_equal(indexed, one_process)
 
 
-def decoders(three: Nodes, *, node: int) -> set[int]:
-    """The children that decode for the workers of a node."""
-    found = set()
-    for process in nodes.processes_of(three.workspace, node=node):
-        with suppress(psutil.NoSuchProcess):
-            if "isolate._serve" in " ".join(process.cmdline()):
-                found.add(process.pid)
-    return found
-
-
-def kill_all_but_decoders(three: Nodes, *, node: int) -> None:
-    """End a node without a word, as power does; what it leaves must end by itself."""
-    spared = decoders(three, node=node)
-    for process in nodes.processes_of(three.workspace, node=node):
-        if process.pid not in spared:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-
-
 def agent_ports(three: Nodes) -> list[str]:
     """Where the nodes' agents take jobs."""
     flag = "--dashboard-agent-listen-port="
@@ -301,10 +169,3 @@ def listening(three: Nodes) -> list[tuple[str, str]]:
 
 def is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback
-
-
-def wait_for(condition: Callable[[], bool], *, timeout_s: float = 120) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

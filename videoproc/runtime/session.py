@@ -7,8 +7,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -18,6 +19,7 @@ os.environ.setdefault("RAY_DEDUP_LOGS", "1")
 
 import ray
 
+from videoproc.runtime.placement import Placement
 from videoproc.types import UserError
 
 # Says at every start that what we want is so: token authentication is on.
@@ -83,16 +85,36 @@ def lasting() -> Iterator[None]:
             _lasting.pop()
 
 
-def num_cpus() -> int:
-    """The cores of the whole cluster."""
-    return int(ray.cluster_resources().get("CPU", 1))
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A node that is alive: its labels, and what it has in all, by Ray's names (CPU, memory)."""
+
+    labels: Mapping[str, str]
+    resources: Mapping[str, float]
+
+    @property
+    def cpus(self) -> int:
+        return int(self.resources.get("CPU", 0))
+
+    @property
+    def gpus(self) -> int:
+        return int(self.resources.get("GPU", 0))
 
 
-def cpus_by_node() -> list[int]:
-    """The cores of each node that is alive."""
-    return [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+def nodes(placement: Placement | None = None) -> list[Node]:
+    """The nodes that are alive, of those that the placement admits."""
+    return [
+        Node(labels=node["Labels"], resources=node["Resources"])
+        for node in ray.nodes()
+        if node["Alive"] and (placement is None or placement.admits(node["Labels"]))
+    ]
 
 
-def num_gpus() -> int:
-    """The GPUs of the whole cluster."""
-    return int(ray.cluster_resources().get("GPU", 0))
+def num_cpus(placement: Placement | None = None) -> int:
+    """The cores of those nodes, 1 at least."""
+    return max(1, sum(node.cpus for node in nodes(placement)))
+
+
+def num_gpus(placement: Placement | None = None) -> int:
+    """The GPUs of those nodes."""
+    return sum(node.gpus for node in nodes(placement))

@@ -113,7 +113,7 @@ def _own_cpus() -> int:
 
 
 def _scaling(workers: WorkerConfig) -> ScalingConfig:
-    nodes, gpus = session.cpus_by_node(), session.num_gpus()
+    nodes, gpus = [node.cpus for node in session.nodes()], session.num_gpus()
     each = workers.cpus_per_worker or fair_share(nodes, workers=workers.workers)
     if places(nodes, each) < workers.workers:
         raise UserError(
