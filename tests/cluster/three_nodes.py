@@ -51,10 +51,12 @@ class Nodes:
             text=True,
         )
 
-    def run(self, *words: str, more: Mapping[str, str] | None = None) -> tuple[int, str]:
+    def run(
+        self, *words: str, more: Mapping[str, str] | None = None, timeout_s: float = 200
+    ) -> tuple[int, str]:
         """Its exit code and what it said."""
         with self.start(*words, more=more) as process:
-            said, _ = process.communicate(timeout=200)
+            said, _ = process.communicate(timeout=timeout_s)
         return process.returncode, said
 
     def command(self, *words: str) -> str:
