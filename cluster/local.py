@@ -13,9 +13,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import psutil
 
 from cluster.nodes import (
     ON_LOOPBACK,
+    Launched,
     Launcher,
     alive,
     answers,
@@ -34,9 +35,11 @@ from cluster.nodes import (
     share_machine,
     wait_until,
 )
+from videoproc.report.words import plural
 from videoproc.types import UserError
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL
+AGENT_PORT = 52400  # the first that is tried; from 52365 on any `ray.init()` may take one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,7 @@ class Cluster:
     """A Ray cluster that answers, as <workspace>/cluster/state.json keeps it.
 
     pid: of its head. temp_dir: holds a folder of Ray's for each node, by its number from 1 on.
+    nodes: how many there should be. resources: what each was given, as flags of `ray start`.
     """
 
     pid: int
@@ -51,6 +55,8 @@ class Cluster:
     dashboard_url: str
     python: str
     temp_dir: str
+    nodes: int
+    resources: dict[str, int]
 
 
 def find_workspace() -> Path:
@@ -61,7 +67,7 @@ def find_cluster(workspace: Path) -> Cluster | None:
     """The workspace's cluster, if its head is alive."""
     try:
         cluster = Cluster(**json.loads((workspace / "cluster" / "state.json").read_text()))
-    except FileNotFoundError:
+    except (FileNotFoundError, TypeError):  # none, or one that another version has started
         return None
     return cluster if cluster.pid in {process.pid for process in processes_of(workspace)} else None
 
@@ -80,55 +86,82 @@ def start_cluster(workspace: Path, *, nodes: int, cpus: int | None) -> Cluster:
     nodes: how many, the head included. cpus: of each. Nothing is left if it fails.
     """
     stop_cluster(workspace)  # remains of one that died or never became ready
-    token = make_token(workspace / "cluster")
-    headers = auth_headers(token)
+    make_token(workspace / "cluster")
     # Not in the workspace: Ray's socket paths may have 107 characters. Not /tmp/ray: clusters that
     # share a temp dir hand their jobs the address of whichever of them started last.
     temp_dir = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    # If two nodes share the agent's port, the second refuses every job ("No available agent").
-    # Not from 52365 on, which any `ray.init()` may take between our look and our node's.
-    agent_ports = free_ports(52400)
     ports = {
         "port": next(free_ports(6379)),
         "dashboard-port": next(free_ports(8265)),
-        "dashboard-agent-listen-port": next(agent_ports),
+        "dashboard-agent-listen-port": next(free_ports(AGENT_PORT)),
         "ray-client-server-port": next(free_ports(10001)),
     }
-    gcs_address = f"127.0.0.1:{ports['port']}"
-    url = f"http://127.0.0.1:{ports['dashboard-port']}"
-    launcher = Launcher(
+    resources = share_machine(nodes, cpus=cpus)
+    with cleanup_on_failure(workspace, temp_dir):
+        head = _launcher(workspace, temp_dir, resources).head(ports)
+        address_file = head.temp_dir / "ray_current_cluster"
+        wait_until(address_file.exists, [head])  # Ray writes it last
+        cluster = Cluster(
+            pid=head.process.pid,
+            gcs_address=f"127.0.0.1:{ports['port']}",
+            dashboard_url=f"http://127.0.0.1:{ports['dashboard-port']}",
+            python=sys.executable,
+            temp_dir=str(temp_dir),
+            nodes=nodes,
+            resources=resources,
+        )
+        _join(workspace, cluster, range(2, nodes + 1), launched=[head])
+    return cluster
+
+
+@choosing_ports()
+def add_nodes(workspace: Path, cluster: Cluster, *, nodes: int) -> Cluster:
+    """Start the nodes that are dead or were never there, so that there are so many."""
+    there = {node_number(node) for node in list_nodes(workspace, cluster) if is_alive(node)}
+    missing = [number for number in range(2, nodes + 1) if number not in there]
+    for number in missing:  # what is left of a dead one
+        end(processes_of(workspace, node=number))
+        shutil.rmtree(Path(cluster.temp_dir) / str(number), ignore_errors=True)
+    cluster = replace(cluster, nodes=nodes)
+    _join(workspace, cluster, missing, launched=[])
+    return cluster
+
+
+def _launcher(workspace: Path, temp_dir: Path, resources: Mapping[str, int]) -> Launcher:
+    environ = {k: v for k, v in os.environ.items() if k not in {"RAY_ADDRESS", "RAY_TMPDIR"}}
+    return Launcher(
         workspace=workspace,
         temp_dir=temp_dir,
         environ={
-            **{k: v for k, v in os.environ.items() if k not in {"RAY_ADDRESS", "RAY_TMPDIR"}},
-            **auth_environment(token),
+            **environ,
+            **auth_environment(workspace / "cluster" / "token"),
             **ON_LOOPBACK,
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),  # as in pipelines
             "SPT_NOENV": "1",  # workers rename themselves; without this it overwrites the marks
             "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else a busy node takes 30 s to stop
         },
-        resources=share_machine(nodes, cpus=cpus),
+        resources=resources,
     )
-    with cleanup_on_failure(workspace, temp_dir):
-        launched = [launcher.head(ports)]
-        address_file = launched[0].temp_dir / "ray_current_cluster"
-        wait_until(address_file.exists, launched)  # Ray writes it last
-        for number, agent_port in zip(range(2, nodes + 1), agent_ports, strict=False):
-            launched.append(launcher.join(gcs_address, number=number, agent_port=agent_port))
-        urls = [f"http://127.0.0.1:{node.agent_port}/api/local_raylet_healthz" for node in launched]
-        wait_until(lambda: all(answers(agent, headers) for agent in urls), launched)
-        wait_until(lambda: answers(f"{url}/api/jobs/", headers), launched)
-        wait_until(lambda: alive(url, headers) == nodes, launched)
-        cluster = Cluster(
-            pid=launched[0].process.pid,
-            gcs_address=gcs_address,
-            dashboard_url=url,
-            python=sys.executable,
-            temp_dir=str(temp_dir),
-        )
-        state = workspace / "cluster" / "state.json"
-        state.write_text(json.dumps(asdict(cluster), indent=2) + "\n")
-    return cluster
+
+
+def _join(
+    workspace: Path, cluster: Cluster, numbers: Iterable[int], *, launched: Sequence[Launched]
+) -> None:
+    """Start nodes of these numbers, and wait until they and those just launched take jobs."""
+    launcher = _launcher(workspace, Path(cluster.temp_dir), cluster.resources)
+    headers = auth_headers(workspace / "cluster" / "token")
+    url, started = cluster.dashboard_url, list(launched)
+    taken = {node.agent_port for node in started}
+    # If two nodes share the agent's port, the second refuses every job ("No available agent").
+    ports = (port for port in free_ports(AGENT_PORT) if port not in taken)
+    for number, port in zip(numbers, ports, strict=False):
+        started.append(launcher.join(cluster.gcs_address, number=number, agent_port=port))
+    urls = [f"http://127.0.0.1:{node.agent_port}/api/local_raylet_healthz" for node in started]
+    wait_until(lambda: all(answers(agent, headers) for agent in urls), started)
+    wait_until(lambda: answers(f"{url}/api/jobs/", headers), started)
+    wait_until(lambda: alive(url, headers) == cluster.nodes, started)
+    state = workspace / "cluster" / "state.json"
+    state.write_text(json.dumps(asdict(cluster), indent=2) + "\n")
 
 
 @contextmanager
@@ -143,21 +176,27 @@ def cleanup_on_failure(workspace: Path, temp_dir: Path) -> Iterator[None]:
 
 def stop_cluster(workspace: Path) -> int:
     """End what the workspace's nodes started, and only that; return how many processes it was."""
-    found = processes_of(workspace)
-    for process in found:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    psutil.wait_procs(found, timeout=GRACE_S)
-    while left := processes_of(workspace):  # in a loop: what is ending may still start a process
-        for process in left:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(left, timeout=1)
+    found = end(processes_of(workspace))
+    while end(processes_of(workspace)):  # what is ending may still start a process
+        pass
     state = workspace / "cluster" / "state.json"
     if state.exists():
         shutil.rmtree(json.loads(state.read_text())["temp_dir"], ignore_errors=True)
         state.unlink()
-    return len(found)
+    return found
+
+
+def end(processes: Sequence[psutil.Process]) -> int:
+    """Ask these processes to end, and kill those that do not; return how many there were."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, left = psutil.wait_procs(processes, timeout=GRACE_S)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=GRACE_S)
+    return len(processes)
 
 
 def make_token(folder: Path) -> Path:
@@ -180,22 +219,25 @@ def auth_headers(token: Path) -> dict[str, str]:
 
 
 def up(workspace: Path, *, nodes: int | None, cpus: int | None) -> None:
-    """Start a cluster, of one node by default; one that is up stays as it is."""
+    """Start a cluster, of one node by default; to one that is up, add the nodes that it lacks."""
     if nodes is not None and nodes < 1:
         raise UserError(f"nodes is {nodes}: use 1 or more")
-    cluster = find_cluster(workspace)
-    if cluster is not None:
-        there = len(list_nodes(workspace, cluster))
-        if nodes not in (None, there):
+    cluster, started = find_cluster(workspace), time.monotonic()
+    if cluster is None:
+        cluster = start_cluster(workspace, nodes=nodes or 1, cpus=cpus)
+        print(f"up in {time.monotonic() - started:.0f} s: {describe(cluster)}")
+    else:
+        there = sum(map(is_alive, list_nodes(workspace, cluster)))
+        wanted = nodes or cluster.nodes
+        if wanted < there:
             raise UserError(
-                f"a cluster with nodes={there} is up for {workspace}, and {nodes} were asked for: "
+                f"a cluster with nodes={there} is up for {workspace}, and {wanted} were asked for: "
                 "end it first with `make cluster-down`"
             )
         print(f"already up: {describe(cluster)}")
-        return
-    started = time.monotonic()
-    cluster = start_cluster(workspace, nodes=nodes or 1, cpus=cpus)
-    print(f"up in {time.monotonic() - started:.0f} s: {describe(cluster)}")
+        if wanted > there:
+            cluster = add_nodes(workspace, cluster, nodes=wanted)
+            print(f"{plural(wanted - there, 'node')} added in {time.monotonic() - started:.0f} s")
     print("\n".join(map(describe_node, list_nodes(workspace, cluster))))
     print("submit a job:  make submit JOB=nightly CONFIG=nightly.yaml")
     print('use it here:   eval "$(python -m cluster env)"')
@@ -213,24 +255,30 @@ def status(workspace: Path) -> bool:
 
 
 def list_nodes(workspace: Path, cluster: Cluster) -> list[dict[str, Any]]:
-    """The cluster's nodes as Ray knows them, those that have died included."""
+    """The cluster's nodes as Ray knows them; one that has died and was not started again too."""
     try:
         headers = auth_headers(workspace / "cluster" / "token")
-        return read_nodes(cluster.dashboard_url, headers)
+        known = read_nodes(cluster.dashboard_url, headers)
     except OSError as error:
         raise UserError(
             f"the dashboard at {cluster.dashboard_url} does not answer ({error}): start the "
             "cluster anew with `make cluster-down cluster-up`"
         ) from error
+    last = {node_number(node): node for node in sorted(known, key=is_alive)}
+    return [last[number] for number in sorted(last)]
 
 
 def describe(cluster: Cluster) -> str:
     return f"Ray at {cluster.gcs_address}, dashboard {cluster.dashboard_url}, process {cluster.pid}"
 
 
+def is_alive(node: Mapping[str, Any]) -> bool:
+    return bool(node["state"] == "ALIVE")
+
+
 def describe_node(node: dict[str, Any]) -> str:
     name = f"node {node_number(node)}" + (" (head)" if node["is_head_node"] else "")
-    if node["state"] != "ALIVE":
+    if not is_alive(node):
         return f"{name}: {node['state'].lower()}"
     has = node["resources_total"]
     object_store = f"{has['object_store_memory'] / 1e9:.1f} GB of object store"

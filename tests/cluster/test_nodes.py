@@ -36,6 +36,14 @@ def test_status_names_each_node_and_what_it_has(three: Nodes) -> None:
         assert line.startswith(f"{name}: 1 CPU, ")
 
 
+def test_fewer_nodes_than_are_up_are_refused_in_one_line(three: Nodes) -> None:
+    code, said = three.run("-m", "cluster", "up", "--nodes", "2")
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "nodes=3" in said
+    assert "make cluster-down" in said
+
+
 def test_a_driver_sees_three_nodes_and_can_choose_one(three: Nodes) -> None:
     program = """
         import json, ray
@@ -142,6 +150,9 @@ def test_a_lost_node_costs_no_row_and_leaves_no_process(
         lost = [task for task in three.ask("tasks") if task["node_id"] == gone]
         assert "FAILED" in {task["state"] for task in lost}, "it had work when it was killed"
         wait_for(lambda: three.command("status").splitlines()[3] == "node 3: dead")
+        said = three.command("up")
+        assert "1 node added" in said
+        assert three.command("status").splitlines()[3].startswith("node 3: 1 CPU, ")
         temp_dir = Path(three.state.temp_dir)
         three.command("down")
         assert not nodes.processes_of(three.workspace)
