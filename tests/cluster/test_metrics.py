@@ -13,7 +13,7 @@ import mlflow
 import pytest
 
 from pipelines.index import IndexConfig, index
-from tests.cluster.three_nodes import Nodes, wait_for
+from tests.cluster.three_nodes import Nodes
 
 pytestmark = pytest.mark.slow
 

@@ -32,6 +32,7 @@ def test_without_ray_receipts_pass_uncounted() -> None:
     assert metrics.watch(receipts, pipeline="extract") is receipts
 
 
-def test_counted_receipts_are_the_same_receipts(ray_cluster: None) -> None:
+@pytest.mark.usefixtures("ray_cluster")
+def test_counted_receipts_are_the_same_receipts() -> None:
     watched = metrics.watch(iter([RECEIPT, RECEIPT]), pipeline="extract")
     assert list(watched) == [RECEIPT, RECEIPT]
