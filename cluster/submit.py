@@ -185,7 +185,7 @@ def _check_places(flags: Sequence[str], configs: Iterable[Path], target: Target)
 
 
 def _of_flags(flags: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for flag, following in zip(flags, [*flags[1:], ""], strict=True):
+    for flag, following in zip(flags, [*flags, ""][1:], strict=True):
         name, is_joined, value = flag.partition("=")
         if name.startswith("--"):
             yield from _each(name.removeprefix("--"), value if is_joined else following)
@@ -294,7 +294,7 @@ class Log:
         try:
             print(text[max(0, self.shown - at) :], end="", flush=True)
         except BrokenPipeError:  # `| head` has read enough; the exit code is still of use
-            sys.stdout = Path(os.devnull).open("w")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         self.shown = max(self.shown, at + len(text))
 
 

@@ -372,14 +372,17 @@ def test_a_head_that_is_killed_ends_its_clients_in_one_line(
     assert checkout.run("up", "--cpus", "1").returncode == 0
     monkeypatch.setattr(submit_module, "GONE_S", 2.0)
     target = submit_module.find_target(checkout.workspace, {})
-    client, running = submit_module.connect(target), checkout.workspace / "running"
-    command = f"echo the job begins; touch {running}; sleep 600"
+    client, shown = submit_module.connect(target), list[str]()
+    command = "echo the job begins; sleep 600"
     job = submit_module.Submission(entrypoint=command, env_vars={}, configs={})
     job_id = submit_module.send(client, job)
 
+    def has_begun() -> bool:
+        shown.append(capfd.readouterr().out)
+        return "the job begins" in "".join(shown)
+
     def kill() -> None:
-        wait_for(running.exists)
-        time.sleep(2)  # until the log's line has come
+        wait_for(has_begun)
         for process in nodes.processes_of(checkout.workspace):
             process.kill()
 
@@ -391,7 +394,7 @@ def test_a_head_that_is_killed_ends_its_clients_in_one_line(
     assert target.address in str(lost.value)
     assert "\n" not in str(lost.value)
     assert "submit it again" in str(lost.value)
-    assert capfd.readouterr().out.count("the job begins") == 1
+    assert "".join([*shown, capfd.readouterr().out]).count("the job begins") == 1
 
 
 @pytest.mark.slow

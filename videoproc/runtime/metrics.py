@@ -41,7 +41,7 @@ GAUGES = {"videoproc_train_epochs": ("Epochs done by the training that runs", ("
 
 
 def watch(receipts: Iterator[dict[str, Any]], *, pipeline: str) -> Iterator[dict[str, Any]]:
-    """The receipts of one call of `dataflow.run`, counted as they pass; without Ray, as they are."""
+    """The receipts of a call of `dataflow.run`, counted as they pass; without Ray, as they are."""
     return _counted(receipts, pipeline) if ray.is_initialized() else receipts
 
 
