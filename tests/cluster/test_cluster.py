@@ -52,6 +52,7 @@ REPORT = """
             **{name: os.environ.get(name) for name in names},
         }))
 """
+LINE = "\nthe job begins\n"
 FAIL = """
     import sys
 
@@ -379,7 +380,7 @@ def test_a_head_that_is_killed_ends_its_clients_in_one_line(
 
     def has_begun() -> bool:
         shown.append(capfd.readouterr().out)
-        return "the job begins" in "".join(shown)
+        return LINE in "".join(shown)
 
     def kill() -> None:
         wait_for(has_begun)
@@ -394,7 +395,7 @@ def test_a_head_that_is_killed_ends_its_clients_in_one_line(
     assert target.address in str(lost.value)
     assert "\n" not in str(lost.value)
     assert "submit it again" in str(lost.value)
-    assert "".join([*shown, capfd.readouterr().out]).count("the job begins") == 1
+    assert "".join([*shown, capfd.readouterr().out]).count(LINE) == 1
 
 
 @pytest.mark.slow
