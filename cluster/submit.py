@@ -52,7 +52,7 @@ REQUEST_S = 30.0  # that any one request may take
 LOOK_EVERY_S = 5.0  # how the job is, while its log is shown
 RETRY_S = 1.0
 MAX_CHARS = 300  # of what Ray says
-GONE_S = 30.0  # without an answer: a network or a proxy comes back, a head that was lost does not
+GONE_S = 60.0  # without an answer: a network or a proxy comes back, a head that was lost does not
 PENDING_S = 30.0
 REST_S = 10.0  # for the end of the log of a job that has ended
 

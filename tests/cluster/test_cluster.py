@@ -45,6 +45,7 @@ REPORT = """
         print("REPORT" + json.dumps({
             "arguments": sys.argv[1:],
             "config": Path(sys.argv[2]).read_text(),
+            "folder": sorted(os.listdir()),
             "python": sys.executable,
             "gcs": ray.get_runtime_context().gcs_address,
             "worker": ray.get(ray.remote(where).remote()),
@@ -333,6 +334,7 @@ def test_a_submitted_job_runs_the_uploaded_code_with_the_nodes_python(
     report = reported(running, tmp_path)
     assert report["arguments"] == ["--config", "config/0/job.yaml", "--data", "d"]
     assert report["config"] == "data: d\n"
+    assert report["folder"] == ["config", "pipelines", "videoproc"]
     assert report["python"] == sys.executable
     assert report["gcs"] == running.state()["gcs_address"]
     assert "working_dir_files" in report["worker"]["module"]
