@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.local import environment, find_workspace, status, stop_cluster, up
-from cluster.submit import find_target, require_job, run_job, submission
+from cluster.submit import ClusterError, find_target, require_job, run_job, submission
 from videoproc.types import UserError
 
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 job = submission(
                     options.job,
                     options.arguments,
-                    python=target.python,
+                    target=target,
                     workspace=workspace,
                     base_dir=Path.cwd(),
                     environ=os.environ,
@@ -60,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -29,6 +29,9 @@ Config = TypeVar("Config")
 SUBMITTED_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray in a submitted job's process, whose working folder is a temporary copy."""
 
+BASE_DIR = "VIDEOPROC_BASE_DIR"
+"""Where the person stood who submitted the job, if the cluster sees the same folders."""
+
 
 class JobError(RuntimeError):
     """The job ran and did not reach its end: the message says why, in one line."""
@@ -162,11 +165,12 @@ def absolute(place: Path | str) -> Anywhere:
     path = storage.at(place)
     if not isinstance(path, Path) or path.expanduser().is_absolute():
         return path.expanduser() if isinstance(path, Path) else path
-    base = os.environ.get("VIDEOPROC_BASE_DIR")
+    base = os.environ.get(BASE_DIR)
     if base is None and SUBMITTED_JOB in os.environ:
         raise UserError(
             f"path {str(path)!r} is relative, and a submitted job runs in a temporary folder: "
-            "give an absolute path, or submit with `make submit`"
+            "give an absolute path or s3://..., or submit to this machine's own cluster with "
+            "`make submit`"
         )
     return (Path(base) if base else Path.cwd()) / path
 
@@ -181,6 +185,11 @@ def local(place: Path | str, *, setting: str) -> Path:
 
 def workspace() -> Path:
     """The folder of MLflow's own store and of checkpoints: VIDEOPROC_WORKSPACE, or ./workspace."""
+    if SUBMITTED_JOB in os.environ and not {"VIDEOPROC_WORKSPACE", BASE_DIR} & set(os.environ):
+        raise UserError(
+            "VIDEOPROC_WORKSPACE is not set on this cluster: set it where its nodes are started, "
+            "or VIDEOPROC_CLUSTER_WORKSPACE for `make submit`, to an absolute path there"
+        )
     return local(os.environ.get("VIDEOPROC_WORKSPACE", "workspace"), setting="VIDEOPROC_WORKSPACE")
 
 

@@ -292,7 +292,7 @@ def _decode(
     config: ExtractConfig,
     intake: Intake,
 ) -> None:
-    from videoproc.runtime import dataflow
+    from videoproc.runtime import dataflow, metrics
 
     select_clips = step.select_clips(work.recipe.recipe_id, frame_format=work.recipe.frames)
     sink = step.write_shards(
@@ -304,7 +304,8 @@ def _decode(
     steps = [*_decoding(work.recipe, config), _measuring(features)]
     progress = Progress(job="extract", unit="clips", total=work.num_clips)
     for rows in work.windows():
-        _take(dataflow.run(rows, steps=steps, sink=sink, inline=config.inline), intake, progress)
+        receipts = dataflow.run(rows, steps=steps, sink=sink, inline=config.inline)
+        _take(metrics.watch(receipts, pipeline="extract"), intake, progress)
     progress.close()
 
 
@@ -312,7 +313,7 @@ def _measure(
     work: Work, dataset: Dataset, features: Sequence[Feature], config: ExtractConfig, intake: Intake
 ) -> None:
     """Features of clips that are in: from stored frames, or decoded anew where those have lost."""
-    from videoproc.runtime import dataflow
+    from videoproc.runtime import dataflow, metrics
 
     sink = step.write_shards(
         outputs=[step.output("features", dataset.features, step.select_features)]
@@ -326,7 +327,8 @@ def _measure(
     steps = [*source, _measuring(features)]
     progress = Progress(job="extract", unit="stored clips", total=len(work.measure))
     for rows in parts:
-        _take(dataflow.run(rows, steps=steps, sink=sink, inline=config.inline), intake, progress)
+        receipts = dataflow.run(rows, steps=steps, sink=sink, inline=config.inline)
+        _take(metrics.watch(receipts, pipeline="extract"), intake, progress)
     progress.close()
 
 

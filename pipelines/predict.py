@@ -25,7 +25,7 @@ from videoproc.media import Accept, Limits, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
 from videoproc.report.words import plural
-from videoproc.runtime import dataflow, session
+from videoproc.runtime import dataflow, metrics, session
 from videoproc.tables import Dataset, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import Work, plan_work
@@ -243,6 +243,7 @@ def _apply(
             sink=with_shown(sink) if is_pictured else sink,
             inline=config.inline,
         )
+        receipts = metrics.watch(receipts, pipeline="predict")
         for _ in intake.take(shown.watch(receipts) if is_pictured else receipts):
             progress.advance_to(intake.num_rows)
     progress.close()

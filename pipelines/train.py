@@ -21,6 +21,7 @@ from videoproc.learning.samples import Sample, find_samples, used_clips, videos_
 from videoproc.media import Sampling, Size
 from videoproc.models import build_model, model_config
 from videoproc.report.progress import say
+from videoproc.runtime import metrics as counters
 from videoproc.runtime import session, trainer
 from videoproc.runtime.trainer import Assignment, WorkerConfig
 from videoproc.storage import Anywhere
@@ -269,6 +270,7 @@ def _fit(
 
     def on_report(metrics: dict[str, float], epoch: int) -> None:
         run.log_metrics(metrics, step=epoch)
+        counters.epoch_done(metrics, model=config.model, epoch=epoch)
         say(
             "train",
             f"{config.model}: epoch {epoch + 1}/{config.loop.epochs}, "

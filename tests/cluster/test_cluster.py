@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -11,10 +14,13 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -26,6 +32,7 @@ from videoproc.version import code_version
 
 REPORT = """
     import json, os, sys
+    from pathlib import Path
     import ray
 
     def where():
@@ -37,6 +44,8 @@ REPORT = """
         names = ("VIDEOPROC_WORKSPACE", "VIDEOPROC_BASE_DIR")
         print("REPORT" + json.dumps({
             "arguments": sys.argv[1:],
+            "config": Path(sys.argv[2]).read_text(),
+            "folder": sorted(os.listdir()),
             "python": sys.executable,
             "gcs": ray.get_runtime_context().gcs_address,
             "worker": ray.get(ray.remote(where).remote()),
@@ -44,6 +53,7 @@ REPORT = """
             **{name: os.environ.get(name) for name in names},
         }))
 """
+LINE = "\nthe job begins\n"
 FAIL = """
     import sys
 
@@ -127,27 +137,43 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         checkout.run("down")
 
 
+HERE = submit_module.Target(
+    address="http://127.0.0.1:8265", python="/venv/bin/python", headers={}, is_here=True
+)
+ELSEWHERE = dataclasses.replace(HERE, address="http://head:8265", python="python", is_here=False)
+
+
 def submit(
-    arguments: list[str], *, base_dir: Path, environ: dict[str, str] | None = None
+    arguments: list[str],
+    *,
+    base_dir: Path,
+    target: submit_module.Target = HERE,
+    environ: dict[str, str] | None = None,
 ) -> submit_module.Submission:
     return submit_module.submission(
         "index",
         arguments,
-        python="/venv/bin/python",
+        target=target,
         workspace=Path("/data/workspace"),
         base_dir=base_dir,
         environ=environ or {},
     )
 
 
-def test_a_submitted_command_is_quoted_and_its_config_absolute(tmp_path: Path) -> None:
-    (tmp_path / "night ly.yaml").touch()
-    job = submit(["--data", "my data", "--config", "night ly.yaml", "--n=$(x)"], base_dir=tmp_path)
+def test_a_submitted_command_is_quoted_and_its_configs_travel(tmp_path: Path) -> None:
+    for name in ("night ly.yaml", "more.yaml"):
+        (tmp_path / name).touch()
+    words = ["--data", "my data", "--config", "night ly.yaml", "--n=$(x)", "--config=more.yaml"]
+    job = submit(words, base_dir=tmp_path)
     assert shlex.split(job.entrypoint) == [
         *("/venv/bin/python", "-m", "pipelines.index"),
-        *("--config", str(tmp_path / "night ly.yaml")),
+        *("--config", "config/0/night ly.yaml", "--config", "config/1/more.yaml"),
         *("--data", "my data", "--n=$(x)"),
     ]
+    assert job.configs == {
+        "config/0/night ly.yaml": tmp_path / "night ly.yaml",
+        "config/1/more.yaml": tmp_path / "more.yaml",
+    }
 
 
 def test_a_submitted_job_knows_where_things_are_and_is_given_no_keys(tmp_path: Path) -> None:
@@ -157,12 +183,69 @@ def test_a_submitted_job_knows_where_things_are_and_is_given_no_keys(tmp_path: P
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
     }
     environ = places | {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
-    assert submit([], base_dir=tmp_path, environ=environ).runtime_env["env_vars"] == {
+    assert submit([], base_dir=tmp_path, environ=environ).env_vars == {
         "VIDEOPROC_WORKSPACE": "/data/workspace",
         "VIDEOPROC_BASE_DIR": str(tmp_path),
         "VIDEOPROC_CODE_VERSION": code_version(),
         **places,
     }
+
+
+def test_a_cluster_elsewhere_keeps_its_own_workspace_unless_told(tmp_path: Path) -> None:
+    version = {"VIDEOPROC_CODE_VERSION": code_version()}
+    assert submit([], base_dir=tmp_path, target=ELSEWHERE).env_vars == version
+    environ = {"VIDEOPROC_CLUSTER_WORKSPACE": "/disk/workspace"}
+    told = submit([], base_dir=tmp_path, target=ELSEWHERE, environ=environ)
+    assert told.env_vars == version | {"VIDEOPROC_WORKSPACE": "/disk/workspace"}
+    with pytest.raises(UserError, match=r"VIDEOPROC_CLUSTER_WORKSPACE is 'ws': .* absolute path"):
+        submit(
+            [],
+            base_dir=tmp_path,
+            target=ELSEWHERE,
+            environ={"VIDEOPROC_CLUSTER_WORKSPACE": "ws"},
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "config", "setting"),
+    [
+        (["--data", "my/set"], "", "data is 'my/set'"),
+        (["--data=my/set"], "", "data is 'my/set'"),
+        (["--roots", "[s3://bucket/a, here]"], "", "roots is 'here'"),
+        ([], "source: corpus/videos.csv", "source is 'corpus/videos.csv'"),
+        ([], "data: s3://bucket/set\nroots: [/there, here]", "roots is 'here'"),
+    ],
+)
+def test_a_path_from_here_is_refused_for_a_cluster_elsewhere(
+    words: list[str], config: str, setting: str, tmp_path: Path
+) -> None:
+    (tmp_path / "night.yaml").write_text(config)
+    words = [*words, "--config", "night.yaml"]
+    with pytest.raises(UserError) as refused:
+        submit(words, base_dir=tmp_path, target=ELSEWHERE)
+    assert setting in str(refused.value)
+    assert "s3://" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert submit(words, base_dir=tmp_path), "here the folder is the same"
+
+
+def test_places_that_the_cluster_elsewhere_has_are_passed_on(tmp_path: Path) -> None:
+    (tmp_path / "night.yaml").write_text("source: /corpus\nlayout: csv\ncheckpoints: s3://b/runs\n")
+    words = ["--config", "night.yaml", "--data", "s3://bucket/set", "--roots=[https://a.b/c, /d]"]
+    assert submit(words, base_dir=tmp_path, target=ELSEWHERE).configs
+
+
+def test_every_setting_of_a_job_that_is_a_place_is_known() -> None:
+    jobs = "".join(file.read_text() for file in (nodes.ROOT / "pipelines").glob("*.py"))
+    found = set(re.findall(r"cli\.(?:absolute|local)\(config\.(\w+)", jobs))
+    assert found >= {"source", "data", "checkpoints"}
+    assert found <= set(submit_module.PLACES)
+
+
+def test_the_oldest_ray_is_that_of_the_packages() -> None:
+    project = tomllib.loads((nodes.ROOT / "pyproject.toml").read_text())["project"]
+    (ray,) = [word for word in project["dependencies"] if word.startswith("ray[")]
+    assert ray.endswith(f"]>={submit_module.OLDEST_RAY}")
 
 
 def test_a_missing_config_file_is_named(tmp_path: Path) -> None:
@@ -174,6 +257,7 @@ def test_a_cluster_that_the_environment_names_comes_first(tmp_path: Path) -> Non
     environ = {"RAY_ADDRESS": "http://head:8265", "VIDEOPROC_CLUSTER_PYTHON": "/opt/python"}
     target = submit_module.find_target(tmp_path, environ)
     assert (target.address, target.python) == ("http://head:8265", "/opt/python")
+    assert not target.is_here
 
 
 def test_an_unknown_job_is_one_line_that_names_the_jobs(checkout: Checkout) -> None:
@@ -247,17 +331,73 @@ def test_no_nodes_are_one_line(checkout: Checkout) -> None:
 def test_a_submitted_job_runs_the_uploaded_code_with_the_nodes_python(
     running: Checkout, tmp_path: Path
 ) -> None:
-    (tmp_path / "job.yaml").touch()
-    result = running.run("submit", "report", "--config", "job.yaml", "--data", "d", cwd=tmp_path)
-    assert result.returncode == 0, result.stdout + result.stderr
-    report = json.loads(next(li for li in result.stdout.splitlines() if "REPORT" in li)[6:])
-    assert report["arguments"] == ["--config", str(tmp_path / "job.yaml"), "--data", "d"]
+    report = reported(running, tmp_path)
+    assert report["arguments"] == ["--config", "config/0/job.yaml", "--data", "d"]
+    assert report["config"] == "data: d\n"
+    assert report["folder"] == ["config", "pipelines", "videoproc"]
     assert report["python"] == sys.executable
     assert report["gcs"] == running.state()["gcs_address"]
     assert "working_dir_files" in report["worker"]["module"]
     assert report["submitted"]
     assert report["VIDEOPROC_WORKSPACE"] == str(running.workspace)
     assert report["VIDEOPROC_BASE_DIR"] == str(tmp_path)
+
+
+def reported(checkout: Checkout, folder: Path, **environ: str) -> dict[str, Any]:
+    """What a job saw that was submitted from `folder` with a config file of there."""
+    (folder / "job.yaml").write_text("data: d\n" if not environ else "data: s3://b/d\n")
+    words = ["--config", "job.yaml", "--data", "s3://b/d" if environ else "d"]
+    result = checkout.run("submit", "report", *words, cwd=folder, environ=environ)
+    assert result.returncode == 0, result.stdout + result.stderr
+    line = next(line for line in result.stdout.splitlines() if "REPORT" in line)
+    return dict(json.loads(line[6:]))
+
+
+@pytest.mark.slow
+def test_a_job_for_a_cluster_elsewhere_takes_its_config_along_and_no_path_of_here(
+    running: Checkout, checkout: Checkout, tmp_path: Path
+) -> None:
+    lines = running.run("env").stdout.splitlines()
+    environ = dict(shlex.split(line)[1].split("=", 1) for line in lines)
+    report = reported(checkout, tmp_path, **environ)
+    assert report["gcs"] == running.state()["gcs_address"]
+    assert report["config"] == "data: s3://b/d\n"
+    assert report["VIDEOPROC_WORKSPACE"] == str(running.workspace), "what the nodes have"
+    assert report["VIDEOPROC_BASE_DIR"] is None
+    told = reported(checkout, tmp_path, **environ, VIDEOPROC_CLUSTER_WORKSPACE="/elsewhere")
+    assert told["VIDEOPROC_WORKSPACE"] == "/elsewhere"
+
+
+@pytest.mark.slow
+def test_a_head_that_is_killed_ends_its_clients_in_one_line(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert checkout.run("up", "--cpus", "1").returncode == 0
+    monkeypatch.setattr(submit_module, "GONE_S", 2.0)
+    target = submit_module.find_target(checkout.workspace, {})
+    client, shown = submit_module.connect(target), list[str]()
+    command = "echo the job begins; sleep 600"
+    job = submit_module.Submission(entrypoint=command, env_vars={}, configs={})
+    job_id = submit_module.send(client, job)
+
+    def has_begun() -> bool:
+        shown.append(capfd.readouterr().out)
+        return LINE in "".join(shown)
+
+    def kill() -> None:
+        wait_for(has_begun)
+        for process in nodes.processes_of(checkout.workspace):
+            process.kill()
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    with pytest.raises(submit_module.ClusterError) as lost:
+        asyncio.run(submit_module.follow(client, job_id))
+    killing.join()
+    assert target.address in str(lost.value)
+    assert "\n" not in str(lost.value)
+    assert "submit it again" in str(lost.value)
+    assert "".join([*shown, capfd.readouterr().out]).count(LINE) == 1
 
 
 @pytest.mark.slow

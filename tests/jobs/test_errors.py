@@ -10,6 +10,7 @@ import pytest
 
 from pipelines import cli, extract, index, synthesize
 from pipelines.extract import ExtractConfig
+from videoproc.types import UserError
 
 
 @pytest.fixture
@@ -125,6 +126,13 @@ def test_a_relative_path_in_a_submitted_job(complaint, monkeypatch):
     monkeypatch.setenv(cli.SUBMITTED_JOB, "{}")
     said = complaint(extract, "--data", "demo")
     assert "path 'demo' is relative, and a submitted job runs in a temporary folder: give" in said
+
+
+def test_a_cluster_that_names_no_workspace_says_so(monkeypatch):
+    monkeypatch.setenv(cli.SUBMITTED_JOB, "{}")
+    monkeypatch.delenv("VIDEOPROC_WORKSPACE")
+    with pytest.raises(UserError, match="VIDEOPROC_WORKSPACE is not set on this cluster"):
+        cli.workspace()
 
 
 def test_a_relative_path_is_taken_from_where_the_job_was_submitted(monkeypatch, tmp_path):

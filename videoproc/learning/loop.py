@@ -90,6 +90,7 @@ class Trainer:
         metrics = {
             "train/loss": position.loss_sum / position.loss_count,
             "learning_rate": self._rate(position.step - 1),
+            "train/seconds": elapsed_s,
             "train/clips_per_second": (position.loss_count - clips_before) / elapsed_s,
             "train/data_wait_share": waiting.seconds / elapsed_s,
         } | self._validate()

@@ -21,6 +21,7 @@ from videoproc.types import FETCHED, SECONDS, Row
 RECEIPT = pa.schema(
     [
         ("num_rows", pa.int64()),
+        ("video_ids", pa.list_(pa.string())),
         ("bytes_fetched", pa.int64()),
         (
             "shards",
@@ -82,6 +83,7 @@ def write_shards(*, outputs: Sequence[Output]) -> Callable[[pa.Table], pa.Table]
         written = {"step": "write", "seconds": time.perf_counter() - started}
         receipt: dict[str, Any] = {
             "num_rows": good.num_rows,
+            "video_ids": pc.unique(batch["video_id"]).to_pylist(),
             "bytes_fetched": pc.sum(batch[FETCHED]).as_py() if FETCHED in batch.column_names else 0,
             "shards": shards,
             "failures": batch.filter(failed)
