@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipelines import cli
 from pipelines.extract import prune
+from pipelines.index import roots_of
 from pipelines.predict_pictures import NEEDED, Picturing, Shown, with_shown
 from videoproc import runlog
 from videoproc.augment import make_views
@@ -227,6 +228,7 @@ def _apply(
                 size=recipe.size,
                 limits=config.limits,
                 accept=config.accept,
+                roots=roots_of(dataset),
             ),
         ),
         dataflow.Named("augment", make_views(augmentation=recipe.augmentation)),
