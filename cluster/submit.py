@@ -18,6 +18,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from cluster.local import auth_headers, require_cluster
 from cluster.nodes import ROOT
 from videoproc import version
+from videoproc.masking import masked
 from videoproc.types import UserError
 
 # Only the code is sent to a cluster: a data folder in the checkout would be hashed and sent too.
@@ -92,6 +93,12 @@ def submission(
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     known, flags = parser.parse_known_args(arguments)
+    for word in flags:
+        if masked(word) != word:
+            raise UserError(
+                f"{masked(word)!r} is given with a secret, and whoever sees a job sees its command "
+                "line: give it in a file, with --config"
+            )
     command = [python, "-m", f"pipelines.{job}"]
     if known.config:
         config = base_dir / known.config
@@ -104,6 +111,12 @@ def submission(
         version.SUBMITTED: version.code_version(),
     }
     env_vars |= {name: environ[name] for name in PASSED_ON if environ.get(name)}
+    if masked(uri := environ.get("MLFLOW_TRACKING_URI", "")) != uri:
+        raise UserError(
+            f"MLFLOW_TRACKING_URI, {masked(uri)}, is given with a password, and whoever sees a job "
+            "sees its environment: leave the password out, and set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD where the cluster is started"
+        )
     return Submission(
         entrypoint=shlex.join([*command, *flags]),
         runtime_env={

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 import jsonargparse
 
 from videoproc import storage
+from videoproc.masking import masked
 from videoproc.storage import Anywhere
 from videoproc.types import UserError
 
@@ -61,6 +63,7 @@ STOPPED = "stopped by Ctrl-C or SIGTERM"
 def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
     """Run `job` with the config that the command line and `--config` files give."""
     signal.signal(signal.SIGTERM, _stop)
+    sys.excepthook = _show_bug
     try:
         job(parse(config_class, sys.argv[1:], doc=job.__doc__ or ""))
     except KeyboardInterrupt:
@@ -75,6 +78,11 @@ def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
         if (refused := refusal(error)) is None:
             raise
         sys.exit(_say(refused, 1))
+
+
+def _show_bug(*error: Any) -> None:
+    """A bug keeps its traceback, without secrets."""
+    print(masked("".join(traceback.format_exception(*error))), end="", file=sys.stderr, flush=True)
 
 
 def _stop(*_: object) -> None:
@@ -220,10 +228,10 @@ def check_budget(
 
 
 def in_one_line(error: BaseException) -> str:
-    """An error's message without its line breaks, or its class where it has none."""
+    """An error's message without line breaks and secrets, or its class where it has none."""
     if isinstance(error, KeyboardInterrupt):
         return STOPPED
-    return " ".join(str(error).split()) or type(error).__name__
+    return masked(" ".join(str(error).split())) or type(error).__name__
 
 
 def _say(error: BaseException, code: int) -> int:

@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 
 from videoproc.corpus.layouts import SPLITS
+from videoproc.masking import masked
 from videoproc.media import Limits, MediaError, Sampling, Size, read_clips
 from videoproc.media.isolate import Isolated
 from videoproc.roots import Roots
@@ -99,7 +100,7 @@ def find(
     kept, hashes, failed, flat = [], [], [], 0
     for done, (video, found) in enumerate(_hash_all(wanted, workers=workers, roots=roots), start=1):
         if isinstance(found, MediaError):
-            failed.append((video.uri, str(found)))
+            failed.append((masked(video.uri), masked(str(found))))
         elif found is None:
             flat += 1
         else:
@@ -192,7 +193,7 @@ def _count_by_split(videos: Sequence[Video], chosen: np.ndarray) -> dict[str, in
 
 
 def _found(video: Video) -> Found:
-    return Found(uri=video.uri, split=str(video.split), group=video.group)
+    return Found(uri=masked(video.uri), split=str(video.split), group=video.group)
 
 
 def _hash_all(
