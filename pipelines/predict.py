@@ -92,6 +92,7 @@ def predict(config: PredictConfig) -> Predicted:
     trained = runlog.resolve_run(config.run, workspace=workspace)
     config = replace(config, run=trained.run_id)
     folder = trained.checkpoint_folder(workspace)
+    checkpoint.check(folder)  # here, and not first in a worker
     card = checkpoint.read_card(folder)
     table = dataset.predictions(task=card.task, columns=select_task(card.task).outputs.COLUMNS)
     version = dataset.manifest.version

@@ -125,7 +125,7 @@ def test_a_server_leads_its_reader_only_to_where_videos_may_lie(web: Web) -> Non
     assert look(roots.find(f"{web.address}/moved/walk/a.mp4")) is not None
     away = roots.find(f"{web.address}/moved/secret")
     assert isinstance(away, HttpPath)
-    with pytest.raises(OutsideRoots, match="leads to .*/secret, outside the roots"):
+    with pytest.raises(OutsideRoots, match=r"leads to .*/secret, outside the roots"):
         look(away)
     with pytest.raises(OutsideRoots, match="leads to"):
         away.read_bytes()

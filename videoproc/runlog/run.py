@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
+from videoproc import schema
 from videoproc.masking import masked
 from videoproc.runlog import journal, store
 from videoproc.runlog.store import Away, ask, demand
@@ -245,7 +246,9 @@ class Run:
 
     def read_table(self, name: str) -> pa.Table:
         """What `log_table` has put into an artifact."""
-        return pq.read_table(pa.BufferReader(self.read_bytes(name)))
+        rows = pq.read_table(pa.BufferReader(self.read_bytes(name)))
+        schema.check_plain(rows.schema, where=f"artifact {name!r} of run {self.run_id!r}")
+        return rows
 
     @property
     def duration_s(self) -> float:
