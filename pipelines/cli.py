@@ -75,6 +75,8 @@ def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
     except JobError as error:
         sys.exit(_say(error, 1))
     except Exception as error:
+        if isinstance(from_worker(error), UserError):
+            sys.exit(_say(error, 2))
         if (refused := refusal(error)) is None:
             raise
         sys.exit(_say(refused, 1))
@@ -109,6 +111,17 @@ def refusal(error: BaseException) -> JobError | None:
                     "whole: mend that and run the job again, which goes on where it stopped"
                 )
     return None
+
+
+def from_worker(error: BaseException) -> BaseException:
+    """What a worker has raised, out of what Ray Data and Ray Train make of it."""
+    while True:
+        failures = list(getattr(error, "worker_failures", {}).values())
+        wrapped = (getattr(error, "cause", None), *failures, getattr(error, "_base_exc", None))
+        inner = next((one for one in wrapped if isinstance(one, BaseException)), None)
+        if inner is None:
+            return error
+        error = inner
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -231,6 +244,8 @@ def in_one_line(error: BaseException) -> str:
     """An error's message without line breaks and secrets, or its class where it has none."""
     if isinstance(error, KeyboardInterrupt):
         return STOPPED
+    told = from_worker(error)
+    error = told if isinstance(told, UserError) else error
     return masked(" ".join(str(error).split())) or type(error).__name__
 
 
