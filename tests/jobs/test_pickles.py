@@ -82,7 +82,9 @@ def test_extract_opens_no_pickle_of_a_shard(
     assert not sprung.exists()
 
 
-@pytest.mark.parametrize("column", ["clip_id", "label", "frames"])
+@pytest.mark.parametrize(
+    "column", ["clip_id", "label", pytest.param("frames", marks=pytest.mark.slow)]
+)
 @pytest.mark.usefixtures("ray_cluster")
 def test_train_opens_no_pickle_of_a_shard(
     extracted: Path, run_job: RunJob, sprung: Path, column: str
