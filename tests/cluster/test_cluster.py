@@ -150,6 +150,22 @@ def test_a_submitted_command_is_quoted_and_its_config_absolute(tmp_path: Path) -
     ]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environ", "remedy"),
+    [
+        (["--source", "https://ann:hunter2@host/a.csv"], {}, "--config"),
+        (["--source=https://host/a.csv?X-Amz-Signature=hunter2"], {}, "--config"),
+        ([], {"MLFLOW_TRACKING_URI": "http://ann:hunter2@host"}, "MLFLOW_TRACKING_PASSWORD"),
+    ],
+)
+def test_a_secret_is_refused_where_whoever_sees_the_job_would_see_it(
+    tmp_path: Path, arguments: list[str], environ: dict[str, str], remedy: str
+) -> None:
+    with pytest.raises(UserError, match=remedy) as refused:
+        submit(arguments, base_dir=tmp_path, environ=environ)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_submitted_job_knows_where_things_are_and_is_given_no_keys(tmp_path: Path) -> None:
     places = {
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
