@@ -99,7 +99,7 @@ def make_checkout(folder: Path) -> Checkout:
     shutil.copytree(nodes.ROOT / "cluster", root / "cluster")
     (root / "videoproc").mkdir()
     (root / "videoproc" / "__init__.py").touch()
-    for name in ("types.py", "version.py"):
+    for name in ("masking.py", "types.py", "version.py"):
         shutil.copy(nodes.ROOT / "videoproc" / name, root / "videoproc")
     (root / "pipelines").mkdir()
     (root / "pipelines" / "__init__.py").touch()
