@@ -35,7 +35,6 @@ from cluster.nodes import (
     share_machine,
     wait_until,
 )
-from videoproc.report.words import plural
 from videoproc.types import UserError
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL
@@ -237,7 +236,7 @@ def up(workspace: Path, *, nodes: int | None, cpus: int | None) -> None:
         print(f"already up: {describe(cluster)}")
         if wanted > there:
             cluster = add_nodes(workspace, cluster, nodes=wanted)
-            print(f"{plural(wanted - there, 'node')} added in {time.monotonic() - started:.0f} s")
+            print(f"added {wanted - there} to {there} nodes in {time.monotonic() - started:.0f} s")
     print("\n".join(map(describe_node, list_nodes(workspace, cluster))))
     print("submit a job:  make submit JOB=nightly CONFIG=nightly.yaml")
     print('use it here:   eval "$(python -m cluster env)"')

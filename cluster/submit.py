@@ -28,6 +28,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from cluster.local import auth_headers, find_cluster, require_cluster
 from cluster.nodes import ROOT
 from videoproc import version
+from videoproc.masking import masked
 from videoproc.types import UserError
 
 UPLOADED = ("pipelines", "videoproc")
@@ -144,6 +145,12 @@ def submission(
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path, action="append", default=[])
     known, flags = parser.parse_known_args(arguments)
+    for word in flags:
+        if masked(word) != word:
+            raise UserError(
+                f"{masked(word)!r} is given with a secret, and whoever sees a job sees its command "
+                "line: give it in a file, with --config"
+            )
     configs = {f"config/{i}/{file.name}": base_dir / file for i, file in enumerate(known.config)}
     for config in configs.values():
         if not config.is_file():
@@ -161,6 +168,12 @@ def submission(
         _check_places(flags, configs.values(), target)
         env_vars |= _workspace_there(environ)
     env_vars |= {name: environ[name] for name in PASSED_ON if environ.get(name)}
+    if masked(uri := environ.get("MLFLOW_TRACKING_URI", "")) != uri:
+        raise UserError(
+            f"MLFLOW_TRACKING_URI, {masked(uri)}, is given with a password, and whoever sees a job "
+            "sees its environment: leave the password out, and set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD where the cluster is started"
+        )
     return Submission(entrypoint=shlex.join([*command, *flags]), env_vars=env_vars, configs=configs)
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 import jsonargparse
 
 from videoproc import storage
+from videoproc.masking import masked
 from videoproc.storage import Anywhere
 from videoproc.types import UserError
 
@@ -64,6 +66,7 @@ STOPPED = "stopped by Ctrl-C or SIGTERM"
 def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
     """Run `job` with the config that the command line and `--config` files give."""
     signal.signal(signal.SIGTERM, _stop)
+    sys.excepthook = _show_bug
     try:
         job(parse(config_class, sys.argv[1:], doc=job.__doc__ or ""))
     except KeyboardInterrupt:
@@ -75,9 +78,16 @@ def main(job: Callable[[Config], Any], config_class: type[Config]) -> None:
     except JobError as error:
         sys.exit(_say(error, 1))
     except Exception as error:
+        if isinstance(from_worker(error), UserError):
+            sys.exit(_say(error, 2))
         if (refused := refusal(error)) is None:
             raise
         sys.exit(_say(refused, 1))
+
+
+def _show_bug(*error: Any) -> None:
+    """A bug keeps its traceback, without secrets."""
+    print(masked("".join(traceback.format_exception(*error))), end="", file=sys.stderr, flush=True)
 
 
 def _stop(*_: object) -> None:
@@ -104,6 +114,17 @@ def refusal(error: BaseException) -> JobError | None:
                     "whole: mend that and run the job again, which goes on where it stopped"
                 )
     return None
+
+
+def from_worker(error: BaseException) -> BaseException:
+    """What a worker has raised, out of what Ray Data and Ray Train make of it."""
+    while True:
+        failures = list(getattr(error, "worker_failures", {}).values())
+        wrapped = (getattr(error, "cause", None), *failures, getattr(error, "_base_exc", None))
+        inner = next((one for one in wrapped if isinstance(one, BaseException)), None)
+        if inner is None:
+            return error
+        error = inner
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -229,10 +250,12 @@ def check_budget(
 
 
 def in_one_line(error: BaseException) -> str:
-    """An error's message without its line breaks, or its class where it has none."""
+    """An error's message without line breaks and secrets, or its class where it has none."""
     if isinstance(error, KeyboardInterrupt):
         return STOPPED
-    return " ".join(str(error).split()) or type(error).__name__
+    told = from_worker(error)
+    error = told if isinstance(told, UserError) else error
+    return masked(" ".join(str(error).split())) or type(error).__name__
 
 
 def _say(error: BaseException, code: int) -> int:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipelines import cli
-from pipelines.index import label_rule
+from pipelines.index import label_rule, roots_of
 from videoproc import runlog
 from videoproc.augment import Augmentation, make_views
 from videoproc.corpus import manifest
@@ -19,6 +19,7 @@ from videoproc.media import Accept, Limits, Sampling, Size, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
 from videoproc.report.words import data_size, plural
+from videoproc.roots import Roots
 from videoproc.tables import Dataset, FrameFormat, Recipe, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import STAGE, Work, plan_work
@@ -203,7 +204,9 @@ def stored_config(dataset: Dataset) -> ExtractConfig:
 
 def _held(dataset: Dataset, accept: Accept) -> dict[str, str]:
     """What quarantine holds back; not what was refused for want of a setting that is given now."""
-    taken = {"Truncated"} if accept.truncated else set()
+    taken = {"OutsideRoots"}  # which another setting lets in, and a look costs nothing
+    if accept.truncated:
+        taken.add("Truncated")
     if accept.hdr and accept.interlaced:
         taken.add("Refused")
     held = quarantine.held(dataset.quarantine)
@@ -301,7 +304,7 @@ def _decode(
             step.output("features", dataset.features, step.select_features),
         ]
     )
-    steps = [*_decoding(work.recipe, config), _measuring(features)]
+    steps = [*_decoding(work.recipe, config, roots_of(dataset)), _measuring(features)]
     progress = Progress(job="extract", unit="clips", total=work.num_clips)
     for rows in work.windows():
         receipts = dataflow.run(rows, steps=steps, sink=sink, inline=config.inline)
@@ -320,7 +323,10 @@ def _measure(
     )
     parts: Iterable[list[Row]]
     if work.recipe.frames.is_lossy:
-        parts, source = work.windows_to_measure(), _decoding(work.recipe, config)
+        parts, source = (
+            work.windows_to_measure(),
+            _decoding(work.recipe, config, roots_of(dataset)),
+        )
     else:
         parts = [step.stored_rows(dataset.clips, work.measure)]
         source = [dataflow.Named("read", step.read_stored_clips())]
@@ -333,11 +339,15 @@ def _measure(
 
 
 # These give `dataflow.Named`s: even to name that type would import Ray.
-def _decoding(recipe: Recipe, config: ExtractConfig) -> list[Any]:
+def _decoding(recipe: Recipe, config: ExtractConfig, roots: Roots | None) -> list[Any]:
     from videoproc.runtime.dataflow import Named
 
     decode = decode_clips(
-        sampling=recipe.sampling, size=recipe.size, limits=config.limits, accept=config.accept
+        sampling=recipe.sampling,
+        size=recipe.size,
+        limits=config.limits,
+        accept=config.accept,
+        roots=roots,
     )
     return [
         Named("decode", decode),

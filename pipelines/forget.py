@@ -14,6 +14,7 @@ from pipelines import cli
 from pipelines.lineage import Lineage, check_runs, find_video, say_uses, trace_video
 from pipelines.predict_pictures import clear
 from videoproc import runlog
+from videoproc.masking import masked
 from videoproc.report import night as nights
 from videoproc.report import page
 from videoproc.report.night import Night
@@ -132,7 +133,7 @@ def _clear_reports(dataset: Dataset, video: Video) -> int:
     """Reports that show the video are made again without pictures, here and in MLflow."""
     records = nights.earlier(dataset.folder, most=None)
     cleared = 0
-    uri = json.dumps(video.uri)[1:-1]
+    uri = json.dumps(masked(video.uri))[1:-1]
     for i, night in enumerate(records):
         record = night.to_json()
         if video.video_id not in night.pictured and uri not in record:

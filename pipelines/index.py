@@ -16,9 +16,11 @@ from videoproc.corpus import manifest, survey
 from videoproc.corpus.layouts import LAYOUTS, Entry
 from videoproc.corpus.manifest import Known, Manifest
 from videoproc.corpus.splits import SplitConfig
+from videoproc.masking import masked
 from videoproc.media import Limits
 from videoproc.report.progress import Progress, say
 from videoproc.report.words import duration, plural
+from videoproc.roots import Roots
 from videoproc.tables import Dataset, quarantine
 from videoproc.tables.table import ConflictError
 from videoproc.types import Row, UserError, Video
@@ -52,6 +54,9 @@ class IndexConfig:
         changes_labels: augmentations that must not be used on this corpus, such as [hue]. By
             default those of the last time.
         resplit: deal splits anew although the dataset's groups would no longer keep together.
+        roots: the folders, s3://bucket/prefix or https://host/prefix that videos may lie in; what a
+            list or a link names elsewhere goes into quarantine. By default those of the last time,
+            else the folder of the source alone; [] goes back to that.
         check: then say whether the corpus is fit to learn from: balance, what headers give away,
             near-duplicates across the split. A few frames of every video are decoded for it.
     """
@@ -67,6 +72,7 @@ class IndexConfig:
     keeps_labels: tuple[str, ...] | None = None
     changes_labels: tuple[str, ...] | None = None
     resplit: bool = False
+    roots: tuple[str, ...] | None = None
     check: bool = False
 
     def __post_init__(self) -> None:
@@ -86,13 +92,20 @@ def index(config: IndexConfig) -> Manifest:
         last = stored_config(dataset)
         config = replace(config, source=last.source, layout=last.layout, split=last.split)
     rule = label_rule(dataset, keeps=config.keeps_labels, changes=config.changes_labels)
-    config = replace(config, keeps_labels=rule.keeps, changes_labels=rule.changes)
+    config = replace(
+        config,
+        keeps_labels=rule.keeps,
+        changes_labels=rule.changes,
+        roots=_chosen_roots(config, dataset),
+    )
     _check_groups_stay(config, dataset)
     assert config.source is not None
     source = cli.absolute(config.source)
+    roots = _effective_roots(config)
     entries = LAYOUTS[config.layout](source)
+    _check_still_inside(dataset, entries, roots)
     version = dataset.manifest.version
-    built = _build(config, dataset, entries)
+    built = _build(config, dataset, entries, roots)
     _check_found(config, built, num_files=len(entries), known=version >= 0)
     with runlog.job_run(
         "index", data=dataset.folder, workspace=cli.workspace(), config=asdict(config)
@@ -136,7 +149,12 @@ def _check_readiness(
         progress.total = total
         progress.advance_to(done)
 
-    found = readiness.check(built.videos, workers=_workers(config), on_progress=on_progress)
+    found = readiness.check(
+        built.videos,
+        workers=_workers(config),
+        roots=_effective_roots(config),
+        on_progress=on_progress,
+    )
     progress.close()
     warnings = readiness.warnings(found)
     report = asdict(found) | {"warnings": warnings}
@@ -158,15 +176,17 @@ def _workers(config: IndexConfig) -> int:
     return config.processes or os.cpu_count() or 1
 
 
-def _build(config: IndexConfig, dataset: Dataset, entries: Sequence[Entry]) -> Manifest:
+def _build(
+    config: IndexConfig, dataset: Dataset, entries: Sequence[Entry], roots: Roots
+) -> Manifest:
     files = survey.from_table(dataset.files.read())
     rows = dataset.manifest.read()
-    retried = quarantine.chosen_for_retry(dataset.quarantine, stage=STAGE)
+    retried = {row["uri"] for row in quarantine.chosen_for_retry(dataset.quarantine, stage=STAGE)}
     known = Known(
         files={} if config.rehash else files,
         videos=manifest.from_table(rows),
         forgotten=frozenset(dataset.forgotten.read(["digest"])["digest"].to_pylist()),
-        again={row["uri"] for row in retried},
+        again={e.uri for e in entries if masked(e.uri) in retried} if retried else set(),
         keep_splits=_splits_were_dealt_so(dataset, config.split),
     )
     progress = Progress(job="index", unit="files", total=len(entries))
@@ -181,6 +201,7 @@ def _build(config: IndexConfig, dataset: Dataset, entries: Sequence[Entry]) -> M
         workers=_workers(config),
         known=known,
         limits=config.limits,
+        roots=roots,
         on_progress=on_progress,
     )
     progress.close()
@@ -211,6 +232,44 @@ def label_rule(
         keeps=tuple(last.get("keeps_labels") or ()) if keeps is None else keeps,
         changes=tuple(last.get("changes_labels") or ()) if changes is None else changes,
     )
+
+
+def roots_of(dataset: Dataset) -> Roots | None:
+    """Where the dataset's videos may lie; anywhere if no index has made its manifest."""
+    text = dataset.read_text(SETTINGS)
+    return None if text is None else _effective_roots(cli.restored(IndexConfig, text))
+
+
+def _chosen_roots(config: IndexConfig, dataset: Dataset) -> tuple[str, ...] | None:
+    """Those that are given, else those of the last time; none where the source's folder is it."""
+    chosen = config.roots
+    if chosen is None:
+        chosen = tuple(json.loads(dataset.read_text(SETTINGS) or "{}").get("roots") or ())
+    return tuple(str(cli.absolute(place)) for place in chosen) or None
+
+
+def _effective_roots(config: IndexConfig) -> Roots:
+    if config.roots:
+        return Roots(config.roots)
+    assert config.source is not None
+    source = cli.absolute(config.source).resolve()
+    if config.layout == "ucf101":  # its lists lie in a folder beside those of the videos
+        return Roots((str(source.parent.parent if source.suffix == ".txt" else source),))
+    return Roots((str(source if config.layout == "folder" else source.parent),))
+
+
+def _check_still_inside(dataset: Dataset, entries: Sequence[Entry], roots: Roots) -> None:
+    """A dataset of before there were roots must not lose videos to the first night with them."""
+    text = dataset.read_text(SETTINGS)
+    if text is None or "roots" in json.loads(text):
+        return
+    listed = {entry.uri for entry in entries}
+    for video in manifest.from_table(dataset.manifest.read()):
+        if video.error is None and video.uri in listed:
+            try:
+                roots.find(video.uri)
+            except OSError as error:
+                raise UserError(f"the manifest is left as it was: {error}") from error
 
 
 def _check_groups_stay(config: IndexConfig, dataset: Dataset) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from pipelines import cli
 from videoproc import runlog, schema
 from videoproc.corpus.manifest import Changes, Manifest
+from videoproc.masking import masked
 from videoproc.report import night as nights
 from videoproc.report import page
 from videoproc.report.night import ModelResult, Night
@@ -166,7 +167,8 @@ def _named(changes: Changes) -> list[str]:
         lines.append(f"relabelled: {video.uri}: {'; '.join(said)}")
     lines += [f"deleted: {video.uri}" for video in changes.deleted]
     more = len(lines) - NAMED
-    return lines[:NAMED] + ([f"and {more:,} more"] if more > 0 else [])
+    lines = [masked(line) for line in lines[:NAMED]]
+    return lines + ([f"and {more:,} more"] if more > 0 else [])
 
 
 def _models(diary: Diary, before: Sequence[Night]) -> list[ModelResult]:

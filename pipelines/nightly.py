@@ -59,6 +59,8 @@ class NightlyConfig:
             those that mirror space or time need it. By default those of the last time.
         changes_labels: augmentations that must not be used on this corpus, such as [hue]. By
             default those of the last time.
+        roots: the places that videos may lie in, as of index: by default those of the last time,
+            else the folder of the source alone.
         models: the architectures to train and compare, by name; none leaves it at the data.
         task: what is learned, by name.
         model_settings: settings, by architecture, that differ from its defaults.
@@ -87,6 +89,7 @@ class NightlyConfig:
     max_vanished_share: float = 0.5
     keeps_labels: tuple[str, ...] | None = None
     changes_labels: tuple[str, ...] | None = None
+    roots: tuple[str, ...] | None = None
     models: tuple[str, ...] = ("cnn", "cnn_gru")
     task: str = "classification"
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -121,6 +124,7 @@ class NightlyConfig:
             ),
             keeps_labels=self.keeps_labels,
             changes_labels=self.changes_labels,
+            roots=self.roots,
         )
 
     def extract_config(self) -> ExtractConfig:

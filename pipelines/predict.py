@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipelines import cli
 from pipelines.extract import prune
+from pipelines.index import roots_of
 from pipelines.predict_pictures import NEEDED, Picturing, Shown, with_shown
 from videoproc import runlog
 from videoproc.augment import make_views
@@ -91,6 +92,7 @@ def predict(config: PredictConfig) -> Predicted:
     trained = runlog.resolve_run(config.run, workspace=workspace)
     config = replace(config, run=trained.run_id)
     folder = trained.checkpoint_folder(workspace)
+    checkpoint.check(folder)  # here, and not first in a worker
     card = checkpoint.read_card(folder)
     table = dataset.predictions(task=card.task, columns=select_task(card.task).outputs.COLUMNS)
     version = dataset.manifest.version
@@ -227,6 +229,7 @@ def _apply(
                 size=recipe.size,
                 limits=config.limits,
                 accept=config.accept,
+                roots=roots_of(dataset),
             ),
         ),
         dataflow.Named("augment", make_views(augmentation=recipe.augmentation)),

@@ -154,9 +154,9 @@ def extracted(_extracted: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """A real local Ray cluster of 3 CPUs (more than some machines have), shared by all tests."""
-    import ray
+    from videoproc.runtime import session  # isort: skip - before Ray: it sets what Ray reads
 
-    from videoproc.runtime import session
+    import ray
 
     ray.init(
         address="local",

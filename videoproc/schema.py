@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from videoproc.types import Row
+from videoproc.types import Row, UserError
 
 MANIFEST = pa.schema(
     [
@@ -126,6 +126,27 @@ PREDICTION_KEYS = pa.schema(
     ]
 )
 """What every task's predictions begin with; the task's own columns follow."""
+
+
+def check_plain(columns: pa.Schema, *, where: object) -> None:
+    """UserError where a column is of an extension type, as no table here has: Ray registers one
+    whose values are pickles, which run code when they become Python objects."""
+    for field in columns:
+        if _is_extended(field.type):
+            raise UserError(
+                f"column {field.name!r} of {where} is of the extension type {_name(field.type)}, "
+                "whose values may run code: put the file back as it was, or leave it out"
+            )
+
+
+def _is_extended(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.BaseExtensionType) or any(
+        _is_extended(kind.field(i).type) for i in range(kind.num_fields)
+    )
+
+
+def _name(kind: pa.DataType) -> str:
+    return str(kind.extension_name) if isinstance(kind, pa.BaseExtensionType) else str(kind)
 
 
 def content_id(*parts: Any) -> str:

@@ -18,7 +18,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 from urllib.parse import quote, unquote, urlsplit
@@ -122,8 +122,14 @@ class RemotePath:
                 raise
 
 
+@dataclass(frozen=True, order=True)
 class HttpPath(RemotePath):
-    """A file that a web server gives out. Its address is taken as it is, percent signs and all."""
+    """A file that a web server gives out. Its address is taken as it is, percent signs and all.
+
+    within: addresses below which the server may lead its reader on; without any, anywhere.
+    """
+
+    within: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         try:
@@ -137,13 +143,13 @@ class HttpPath(RemotePath):
         """The file called `name`, which is not encoded yet, in the folder that this one is."""
         parts = urlsplit(self.uri)
         path = f"{parts.path.rstrip('/')}/{quote(str(name))}"
-        return HttpPath(parts._replace(path=path, query="", fragment="").geturl())
+        return replace(self, uri=parts._replace(path=path, query="", fragment="").geturl())
 
     @property
     def parent(self) -> HttpPath:
         parts = urlsplit(self.uri)
         path = parts.path.rstrip("/").rpartition("/")[0]
-        return HttpPath(parts._replace(path=path, query="", fragment="").geturl())
+        return replace(self, uri=parts._replace(path=path, query="", fragment="").geturl())
 
     @property
     def key(self) -> str:
@@ -213,7 +219,7 @@ def shown(place: Anywhere) -> str:
 def open_ranges(place: RemotePath) -> RangeFile:
     """The file at a remote place, of which only what is read is fetched. Raises OSError."""
     if isinstance(place, HttpPath):
-        return RangeFile(HttpSource(place.uri))
+        return RangeFile(HttpSource(place.uri, within=place.within))
     if place.uri.startswith("s3://"):
         bucket, _, key = place.key.partition("/")
         return RangeFile(S3Source(bucket, key))
@@ -388,7 +394,7 @@ def _local_file(path: Path) -> File:
 
 
 def _http_file(path: HttpPath) -> File | None:
-    found = http.look(path.uri)
+    found = http.look(path.uri, within=path.within)
     if found is None:
         return None
     return File(

@@ -109,7 +109,7 @@ def make_checkout(folder: Path) -> Checkout:
     shutil.copytree(nodes.ROOT / "cluster", root / "cluster")
     (root / "videoproc").mkdir()
     (root / "videoproc" / "__init__.py").touch()
-    for name in ("types.py", "version.py"):
+    for name in ("masking.py", "types.py", "version.py"):
         shutil.copy(nodes.ROOT / "videoproc" / name, root / "videoproc")
     (root / "pipelines").mkdir()
     (root / "pipelines" / "__init__.py").touch()
@@ -174,6 +174,22 @@ def test_a_submitted_command_is_quoted_and_its_configs_travel(tmp_path: Path) ->
         "config/0/night ly.yaml": tmp_path / "night ly.yaml",
         "config/1/more.yaml": tmp_path / "more.yaml",
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "remedy"),
+    [
+        (["--source", "https://ann:hunter2@host/a.csv"], {}, "--config"),
+        (["--source=https://host/a.csv?X-Amz-Signature=hunter2"], {}, "--config"),
+        ([], {"MLFLOW_TRACKING_URI": "http://ann:hunter2@host"}, "MLFLOW_TRACKING_PASSWORD"),
+    ],
+)
+def test_a_secret_is_refused_where_whoever_sees_the_job_would_see_it(
+    tmp_path: Path, arguments: list[str], environ: dict[str, str], remedy: str
+) -> None:
+    with pytest.raises(UserError, match=remedy) as refused:
+        submit(arguments, base_dir=tmp_path, environ=environ)
+    assert "hunter2" not in str(refused.value)
 
 
 def test_a_submitted_job_knows_where_things_are_and_is_given_no_keys(tmp_path: Path) -> None:

@@ -72,20 +72,6 @@ def test_a_folder_for_artifacts_must_be_a_uri(
         pass
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("http://user:secret@host:5000/x", "http://host:5000/x"),
-        ("token@host is no URI", "token@host is no URI"),
-        ("postgresql+psycopg2://u:p%40q@db/runs", "postgresql+psycopg2://db/runs"),
-        ("from s3://key:s@a@bucket/b to http://h/a@b", "from s3://bucket/b to http://h/a@b"),
-        ("http://host/?email=a@b.c", "http://host/?email=a@b.c"),
-    ],
-)
-def test_what_stands_before_the_at_of_a_uris_host_is_left_out(text: str, expected: str) -> None:
-    assert store.redact(text) == expected
-
-
 @pytest.mark.parametrize("answering", [True, False])
 def test_a_password_in_the_tracking_uri_is_never_printed_nor_kept(
     job_run: JobRun,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from videoproc import storage
 from videoproc.media import Header, Limits, MediaError, probe
+from videoproc.roots import Roots
+from videoproc.storage import Anywhere
 from videoproc.types import UserError
 
 EXAMINE_VERSION = 2  # raise it when the same bytes come to another header
@@ -25,21 +27,28 @@ class Finding:
     error: str | None = None
 
 
-def examine(uri: str, *, limits: Limits | None = None) -> Finding:
+def examine(uri: str, *, limits: Limits | None = None, roots: Roots | None = None) -> Finding:
     """The digest and header of the file at `uri`; whatever is wrong with it is in the answer."""
-    finding = fingerprint(uri)
+    finding = fingerprint(uri, roots=roots)
     if finding.error is not None:
         return finding
     try:
-        return replace(finding, header=probe(uri, limits=limits))
+        return replace(finding, header=probe(find(uri, roots), limits=limits))
     except MediaError as error:
         return replace(finding, error=str(error))
+    except OSError as error:  # it has come to lie outside the roots meanwhile
+        return unread(uri, error=f"{type(error).__name__}: {error}")
 
 
-def fingerprint(uri: str) -> Finding:
+def find(uri: str, roots: Roots | None) -> Anywhere:
+    """The place that `uri` names; where there are roots, only one below them."""
+    return storage.at(uri) if roots is None else roots.find(uri)
+
+
+def fingerprint(uri: str, *, roots: Roots | None = None) -> Finding:
     """The digest alone, with an error if the bytes cannot be read."""
     try:
-        place = storage.at(uri)
+        place = find(uri, roots)
         storage.refuse_devices(place)
         with place.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

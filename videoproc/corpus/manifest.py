@@ -23,6 +23,7 @@ from videoproc.corpus.splits import (
 )
 from videoproc.corpus.survey import LIMITS, Seen, survey
 from videoproc.media import Limits
+from videoproc.roots import Roots
 from videoproc.types import Row, UserError, Video
 
 MIN_DIGEST_CHARS = 8
@@ -104,6 +105,7 @@ def build(
     workers: int,
     known: Known | None = None,
     limits: Limits = LIMITS,
+    roots: Roots | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """Read the bytes and header of every listed file that is not known, in `workers` child
@@ -115,6 +117,7 @@ def build(
     A split that the corpus gives is kept, with two exceptions: where it gives train to some and val
     to none, val is dealt from the groups of train; and of a video that is listed on several sides,
     only the one in test counts, else the one in val.
+    roots: where videos may lie; what lies elsewhere is a bad file. None: anywhere.
     on_progress: called with the files read and the number to read.
     Errors: UserError where groups or splits cannot be made (see `group_of` and `assign`).
     """
@@ -130,6 +133,7 @@ def build(
         again=known.again,
         workers=workers,
         limits=limits,
+        roots=roots,
         on_progress=on_progress,
     )
     same_bytes: dict[str, list[Video]] = defaultdict(list)

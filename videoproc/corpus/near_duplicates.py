@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from videoproc.corpus.layouts import SPLITS
+from videoproc.masking import masked
 from videoproc.media import Limits, MediaError, Sampling, Size, read_clips
 from videoproc.media.isolate import Isolated
+from videoproc.roots import Roots
 from videoproc.types import Video
 
 FRAMES = 5  # spread evenly over the video
@@ -80,6 +83,7 @@ def find(
     videos: Sequence[Video],
     *,
     workers: int,
+    roots: Roots | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> NearDuplicates:
     """Decode a few frames of every readable video that has a split, in `workers` child processes,
@@ -94,9 +98,9 @@ def find(
         key=lambda video: video.uri,
     )
     kept, hashes, failed, flat = [], [], [], 0
-    for done, (video, found) in enumerate(_hash_all(wanted, workers=workers), start=1):
+    for done, (video, found) in enumerate(_hash_all(wanted, workers=workers, roots=roots), start=1):
         if isinstance(found, MediaError):
-            failed.append((video.uri, str(found)))
+            failed.append((masked(video.uri), masked(str(found))))
         elif found is None:
             flat += 1
         else:
@@ -189,31 +193,32 @@ def _count_by_split(videos: Sequence[Video], chosen: np.ndarray) -> dict[str, in
 
 
 def _found(video: Video) -> Found:
-    return Found(uri=video.uri, split=str(video.split), group=video.group)
+    return Found(uri=masked(video.uri), split=str(video.split), group=video.group)
 
 
 def _hash_all(
-    videos: Sequence[Video], *, workers: int
+    videos: Sequence[Video], *, workers: int, roots: Roots | None
 ) -> Iterator[tuple[Video, list[int] | MediaError | None]]:
     if not videos:
         return
     with Isolated(max_workers=min(workers, len(videos))) as children:
         uris = [video.uri for video in videos]
-        found = children.map(hash_video, uris, limits=Limits())
+        found = children.map(partial(hash_video, roots=roots), uris, limits=Limits())
         yield from ((video, hashes) for video, (_, hashes) in zip(videos, found, strict=True))
 
 
 # What runs in the child
 
 
-def hash_video(uri: str) -> list[int] | None:
+def hash_video(uri: str, *, roots: Roots | None = None) -> list[int] | None:
     """A word of 64 bits for each of FRAMES frames; None where most of them show nothing.
 
     Raises MediaError.
     """
     sampling, size = Sampling(num_frames=FRAMES), Size(height=SIDE, width=SIDE)
     try:
-        (clip,) = read_clips(uri, sampling=sampling, size=size)
+        place = roots.find(uri) if roots else uri
+        (clip,) = read_clips(place, sampling=sampling, size=size)
     except OSError as error:  # an object store's own
         raise MediaError(type(error).__name__, str(error)) from error
     grey_thw = clip.frames_thwc @ np.array([0.299, 0.587, 0.114])

@@ -15,6 +15,7 @@ from videoproc.corpus import giveaway, near_duplicates
 from videoproc.corpus.giveaway import HeaderOnly
 from videoproc.corpus.layouts import SPLITS
 from videoproc.corpus.near_duplicates import NearDuplicates
+from videoproc.roots import Roots
 from videoproc.types import Video
 
 UNLABELLED = "(none)"
@@ -83,15 +84,16 @@ def check(
     videos: Sequence[Video],
     *,
     workers: int,
+    roots: Roots | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Readiness:
     """Measure a manifest's videos; a few frames of each are decoded in `workers` children.
 
-    At least one video must be readable. on_progress: called with the videos decoded and their
-    number.
+    At least one video must be readable. roots: where videos may lie. on_progress: called with the
+    videos decoded and their number.
     """
     readable = [video for video in videos if video.error is None]
-    alike = near_duplicates.find(readable, workers=workers, on_progress=on_progress)
+    alike = near_duplicates.find(readable, workers=workers, roots=roots, on_progress=on_progress)
     return Readiness(
         videos=len(readable),
         unreadable=len(videos) - len(readable),

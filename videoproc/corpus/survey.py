@@ -10,9 +10,10 @@ from functools import partial
 import pyarrow as pa
 
 from videoproc import schema, storage
-from videoproc.corpus.examine import EXAMINE_VERSION, Finding, examine, fingerprint, unread
+from videoproc.corpus.examine import EXAMINE_VERSION, Finding, examine, find, fingerprint, unread
 from videoproc.media import Header, Limits, MediaError
 from videoproc.media.isolate import Isolated
+from videoproc.roots import Roots
 from videoproc.storage import File
 from videoproc.types import Row, UserError
 
@@ -50,22 +51,24 @@ def survey(
     again: Collection[str],
     workers: int,
     limits: Limits = LIMITS,
+    roots: Roots | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Seen], int]:
     """What each of `uris` is, in their order, and how many of them had to be read.
 
-    known: by uri, what an earlier look has found. again: uris that are read in any case.
+    known: by uri, what an earlier look has found. again: uris that are read in any case. roots:
+    where files may lie; what lies elsewhere is not even looked at.
     on_progress: called with the files read and the number to read.
     """
     with ThreadPoolExecutor(LOOKING_THREADS) as threads:
-        files = dict(zip(uris, threads.map(_look, uris), strict=True))
+        files = dict(zip(uris, threads.map(partial(_look, roots=roots), uris), strict=True))
     stale = [
         uri
         for uri in dict.fromkeys(uris)
         if uri in again or uri not in known or not known[uri].is_still(files[uri])
     ]
     read: dict[str, Seen] = {}
-    for uri, finding in _examine_all(stale, workers=workers, limits=limits):
+    for uri, finding in _examine_all(stale, workers=workers, limits=limits, roots=roots):
         file = files[uri]
         # A file that grew while it was read is read again next time.
         unchanged = file is not None and file.size_bytes == finding.size_bytes
@@ -75,24 +78,25 @@ def survey(
     return [read.get(uri) or known[uri] for uri in uris], len(stale)
 
 
-def _look(uri: str) -> File | None:
+def _look(uri: str, roots: Roots | None) -> File | None:
     try:
-        return storage.look(storage.at(uri))
+        return storage.look(find(uri, roots))
     except (OSError, UserError):
         return None  # reading it says why
 
 
 def _examine_all(
-    uris: Sequence[str], *, workers: int, limits: Limits
+    uris: Sequence[str], *, workers: int, limits: Limits, roots: Roots | None
 ) -> Iterator[tuple[str, Finding]]:
     if not uris:
         return
     with Isolated(max_workers=min(workers, len(uris))) as children:
-        for uri, finding in children.map(partial(examine, limits=limits), uris, limits=limits):
+        look = partial(examine, limits=limits, roots=roots)
+        for uri, finding in children.map(look, uris, limits=limits):
             if isinstance(finding, MediaError):
                 # The child died of this file, and took the digest with it. Not here: what hangs
                 # there hangs here, and nothing would end it.
-                digested = children.outcome(fingerprint, uri, limits=limits)
+                digested = children.outcome(partial(fingerprint, roots=roots), uri, limits=limits)
                 if isinstance(digested, MediaError):
                     digested = unread(uri, error=str(finding))
                 yield uri, replace(digested, error=str(finding))

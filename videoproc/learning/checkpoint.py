@@ -15,11 +15,14 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -130,8 +133,8 @@ def resume(
     if not steps:
         return Position()
     with storage.local_folder(folder / _name(steps[-1])) as last:
-        model.load_state_dict(load_file(last / MODEL, device=str(device)))
-        _load_optimiser(optimiser, load_file(last / OPTIMISER, device=str(device)))
+        model.load_state_dict(_tensors(last / MODEL, device=device))
+        _load_optimiser(optimiser, _tensors(last / OPTIMISER, device=device))
         return read_position(last)
 
 
@@ -155,8 +158,30 @@ def load(path: Anywhere, *, device: torch.device) -> tuple[nn.Module, Card]:
     card = read_card(path)
     model = card.build()
     with storage.local_folder(path) as folder:
-        model.load_state_dict(load_file(folder / MODEL))
+        model.load_state_dict(_tensors(folder / MODEL, device=torch.device("cpu")))
     return model.to(device).eval(), card
+
+
+def check(folder: Path) -> None:
+    """UserError where what should hold a checkpoint's weights does not; reads no weights."""
+    with _as_user_error(folder / MODEL), safe_open(folder / MODEL, framework="pt"):
+        pass
+
+
+def _tensors(file: Path, *, device: torch.device) -> dict[str, torch.Tensor]:
+    with _as_user_error(file):
+        return load_file(file, device=str(device))
+
+
+@contextmanager
+def _as_user_error(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except SafetensorError as error:
+        raise UserError(
+            f"{file} holds no safetensors ({error}), and no other form, such as a pickle, is read: "
+            "put the file back as it was, or train anew"
+        ) from error
 
 
 def read_card(path: Anywhere) -> Card:

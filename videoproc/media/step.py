@@ -17,6 +17,7 @@ from videoproc.media.errors import MediaError
 from videoproc.media.limits import Accept, Limits
 from videoproc.media.picture import Size
 from videoproc.media.sampling import Sampling
+from videoproc.roots import Roots
 from videoproc.types import FETCHED, SECONDS, Clip, Row
 
 STAGE = "decode"
@@ -27,9 +28,16 @@ BYTES_PER_CALL = 128 << 20
 
 
 def decode_clips(
-    *, sampling: Sampling, size: Size, limits: Limits, accept: Accept | None = None
+    *,
+    sampling: Sampling,
+    size: Size,
+    limits: Limits,
+    accept: Accept | None = None,
+    roots: Roots | None = None,
 ) -> Callable[[Row], Iterator[Row]]:
     """A step that decodes a video's clips in this process's child.
+
+    roots: where videos may lie; one that lies elsewhere by then is an error "OutsideRoots".
 
     In: `uri` (a path or a remote address), `spans` (a list of {clip_index, start_s, end_s}),
     `size_bytes` (if the file must still have it) and any other keys. Out: a row for each span, with
@@ -54,6 +62,7 @@ def decode_clips(
                 limits,
                 accept,
                 row.get("size_bytes"),
+                roots,
                 limits=limits,
             )
             elapsed_s = time.monotonic() - started
@@ -108,12 +117,18 @@ def _read_rows(
     limits: Limits,
     accept: Accept | None,
     size_bytes: int | None,
+    roots: Roots | None,
 ) -> _Read:
     """Runs in the child: the clips as plain values, which are cheap to send."""
     started = time.monotonic()
     cost = Cost()
+    try:
+        place = roots.find(uri) if roots else uri
+    except OSError as outside:
+        refused = MediaError(type(outside).__name__, str(outside))
+        return _Read(rows=[], error=refused, child_s=time.monotonic() - started, bytes_fetched=0)
     clips = read_clips(
-        uri,
+        place,
         sampling=sampling,
         size=size,
         spans=spans,

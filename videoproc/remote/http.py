@@ -2,6 +2,7 @@
 
 Proxies, certificates and passwords come from where `requests` takes them: HTTPS_PROXY,
 REQUESTS_CA_BUNDLE, ~/.netrc or the address itself. No message holds an address's query or password.
+A server may send its reader on to another address; `within` says where that may lie.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from videoproc.remote.source import (
     CHUNK_BYTES,
@@ -33,7 +36,13 @@ MAX_WAIT_S = 10.0  # a server that asks for more patience does not get it
 MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504})
 IDENTITY = {"Accept-Encoding": "identity"}  # a range of compressed bytes is of no use
 
+PORTS = {"http": 80, "https": 443}
+
 _own = threading.local()  # a session keeps its connections, and is of one thread
+
+
+class OutsideRoots(OSError):  # noqa: N818 - the class of error that quarantine names
+    """What lies outside the places that videos may lie in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,25 +62,62 @@ def shown(url: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
-def look(url: str) -> Found | None:
+def is_below(url: str, root: str) -> bool:
+    """Whether an address is that of `root` or of a file below it: the same scheme (or https where
+    the root is http), host and port, and a path that begins so. What tools read in different ways,
+    such as `..` in whatever spelling, is below nothing."""
+    place, top = _place(url), _place(root)
+    if place is None or top is None:
+        return False
+    (origin, path), (top_origin, top_path) = place, top
+    secured = (top_origin[0], top_origin[2]) == ("http", 80) and (
+        origin == ("https", top_origin[1], 443)
+    )
+    return (origin == top_origin or secured) and path[: len(top_path)] == top_path
+
+
+def _place(url: str) -> tuple[tuple[str, str, int], list[str]] | None:
+    """Scheme, host and port, then the parts of the path; None where they are not beyond doubt."""
+    try:
+        parts: SplitResult = urlsplit(url)
+        port = parts.port or PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        return None
+    path = parts.path
+    while (decoded := unquote(path)) != path:
+        path = decoded
+    names = path.rstrip("/").split("/")
+    if not parts.hostname or re.search(r"[\\\x00-\x20\x7f]", parts.netloc) or "\\" in path:
+        return None
+    if {".", ".."} & set(names):
+        return None
+    return (parts.scheme, parts.hostname.rstrip("."), port), names
+
+
+def look(url: str, *, within: Sequence[str] = ()) -> Found | None:
     """What a HEAD says, or where that is refused or says no size, a GET of one byte.
 
     None where there is no such file. Raises OSError.
     """
     name = shown(url)
-    return patiently(name, lambda: _look(url, name))
+    return patiently(name, lambda: _look(url, name, within))
 
 
 class HttpSource(Source):
-    def __init__(self, url: str, *, max_whole_bytes: int = MAX_WHOLE_BYTES) -> None:
+    """within: addresses below which redirects may lead; without any they may lead anywhere."""
+
+    def __init__(
+        self, url: str, *, within: Sequence[str] = (), max_whole_bytes: int = MAX_WHOLE_BYTES
+    ) -> None:
         super().__init__(shown(url), max_whole_bytes=max_whole_bytes)
         self._url = url
+        self._within = within
 
     @contextmanager
     def _ask(self, start: int, stop: int) -> Iterator[Answer]:
         self.num_requests += 1
         wanted = IDENTITY | {"Range": f"bytes={start}-{stop - 1}"}
-        with _request("GET", self._url, headers=wanted) as response:
+        with _request("GET", self._url, headers=wanted, within=self._within) as response:
             code = response.status_code
             if code not in (200, 206, 416):
                 raise _refusal(self.name, response)
@@ -88,13 +134,14 @@ class HttpSource(Source):
             )
 
 
-def _look(url: str, name: str) -> Found | None:
+def _look(url: str, name: str, within: Sequence[str]) -> Found | None:
     # A signed address may be good for GET alone; a server may not know HEAD at all.
-    with _request("HEAD", url, headers=IDENTITY) as response:
+    with _request("HEAD", url, headers=IDENTITY, within=within) as response:
         size = _length(response) if response.status_code == 200 else None
         if size is not None:
             return _found(response, size)
-    with _request("GET", url, headers=IDENTITY | {"Range": "bytes=0-0"}) as response:
+    first_byte = IDENTITY | {"Range": "bytes=0-0"}
+    with _request("GET", url, headers=first_byte, within=within) as response:
         if response.status_code in (404, 410):
             return None
         if response.status_code not in (200, 206, 416):
@@ -116,15 +163,25 @@ def _found(response: requests.Response, size_bytes: int) -> Found:
 
 
 @contextmanager
-def _request(method: str, url: str, *, headers: dict[str, str]) -> Iterator[requests.Response]:
+def _request(
+    method: str, url: str, *, headers: dict[str, str], within: Sequence[str]
+) -> Iterator[requests.Response]:
     """The answer, its body not yet read. Raises TryAgainError, OSError."""
     import requests
     from urllib3.exceptions import HTTPError
 
     try:
         response = _session().request(
-            method, url, headers=headers, stream=True, allow_redirects=True, timeout=TIMEOUTS_S
+            method,
+            url,
+            headers=headers,
+            stream=True,
+            allow_redirects=True,
+            timeout=TIMEOUTS_S,
+            hooks={"response": partial(_check_redirect, name=shown(url), within=within)},
         )
+    except OutsideRoots:
+        raise
     except requests.exceptions.SSLError:
         raise OSError(f"{shown(url)} cannot be read: no secure connection") from None
     except (requests.ConnectionError, requests.Timeout) as error:
@@ -136,6 +193,20 @@ def _request(method: str, url: str, *, headers: dict[str, str]) -> Iterator[requ
         if response.status_code in MAY_PASS:
             raise TryAgainError(_status(response), wait_s=_asked_wait_s(response))
         yield response
+
+
+def _check_redirect(
+    response: requests.Response, *_: Any, name: str, within: Sequence[str], **__: Any
+) -> None:
+    """Called for each answer, before what it leads to is asked."""
+    if not within or not response.is_redirect:
+        return
+    target = urljoin(response.url, response.headers["Location"])
+    if not any(is_below(target, root) for root in within):
+        raise OutsideRoots(
+            f"{name} leads to {shown(target)}, outside the roots: give that with --roots of "
+            "pipelines.index or pipelines.nightly too, or remove it from the corpus"
+        )
 
 
 def _session() -> requests.Session:

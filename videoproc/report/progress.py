@@ -6,14 +6,16 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from videoproc.masking import masked
+
 LOG_EVERY_S = 5.0  # a log line is kept for ever: few of them
 TERMINAL_EVERY_S = 0.2
 MIN_S = 1.0  # a rate over less is a guess
 
 
 def say(job: str, text: str) -> None:
-    """One line of a job."""
-    print(f"{job:<10} {text}", flush=True)
+    """One line of a job, without secrets."""
+    print(f"{job:<10} {masked(text)}", flush=True)
 
 
 @dataclass(kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import mlflow
 
+from videoproc.masking import masked
 from videoproc.runlog import journal, store
 from videoproc.runlog.replay import NIGHT, PARENT, replay
 from videoproc.runlog.run import Run, Work, found_run, library_version, say_away
@@ -68,8 +69,7 @@ def job_run(
                 run = _resume(resume, workspace, job, hold)
         except store.FAILURES as error:
             raise UserError(
-                f"MLflow opens no run at {store.redact(client.tracking_uri)}: "
-                f"{store.one_line(error)}"
+                f"MLflow opens no run at {masked(client.tracking_uri)}: {store.one_line(error)}"
             ) from error
         try:
             if resume is None:
@@ -130,7 +130,7 @@ def _tags(
     return {
         "job": job,
         "mlflow.source.name": f"pipelines.{job}",
-        "data": store.redact(str(data)),
+        "data": masked(str(data)),
         "code_version": code_version(),
         **{f"version.{library}": library_version(library) for library in LIBRARIES},
         **links,
@@ -183,7 +183,7 @@ def find_run(*, data: Anywhere, workspace: Path, tags: Mapping[str, str]) -> Run
 
     Where the server does not answer, among the runs in the journal.
     """
-    kept = {key: store.redact(value) for key, value in tags.items()}
+    kept = {key: masked(value) for key, value in tags.items()}
 
     def newest(client: mlflow.MlflowClient, name: str) -> mlflow.entities.Run | None:
         experiments = store.named_experiments(client, (name,))

@@ -14,6 +14,7 @@ from typing import Any
 import mlflow
 from mlflow.entities import Run as MlflowRun
 
+from videoproc.masking import masked
 from videoproc.runlog import journal, store
 from videoproc.storage import Anywhere
 
@@ -139,7 +140,7 @@ def _all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient
 
 def _is_of(run: MlflowRun, data: Anywhere) -> bool:
     """Whether a run is of this folder; datasets of one name share their experiments."""
-    return run.data.tags.get("data") == store.redact(str(data))
+    return run.data.tags.get("data") == masked(str(data))
 
 
 def _named_by(run: MlflowRun) -> dict[str, int]:

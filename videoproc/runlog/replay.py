@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
+from videoproc.masking import masked
 from videoproc.runlog import journal, store
 from videoproc.runlog.journal import Entry
 from videoproc.runlog.run import MAX_BATCH
@@ -44,7 +45,7 @@ def replay(workspace: Path) -> int:
     with journal.replaying(workspace) as alone:
         sent = _send_all(server, workspace, waiting) if alone else 0
     if sent:
-        _say(f"{sent} run{'s' if sent > 1 else ''} replayed to {store.redact(uri)}")
+        _say(f"{sent} run{'s' if sent > 1 else ''} replayed to {masked(uri)}")
     return sent
 
 
@@ -63,7 +64,7 @@ def _send_all(server: mlflow.MlflowClient, workspace: Path, waiting: list[str]) 
                         return sent
                 _say(
                     f"run {run_id} stays in {journal.folder(workspace)}: "
-                    f"{store.redact(server.tracking_uri)} does not take it: "
+                    f"{masked(server.tracking_uri)} does not take it: "
                     f"{store.one_line(error)}"
                 )
                 continue

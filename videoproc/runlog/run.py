@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
+from videoproc import schema
+from videoproc.masking import masked
 from videoproc.runlog import journal, store
 from videoproc.runlog.store import Away, ask, demand
 from videoproc.types import UserError
@@ -77,7 +79,7 @@ class Run:
     def log_params(self, config: Mapping[str, Any]) -> None:
         """Nested settings as flat parameters."""
         params = [
-            Param(key, store.redact(str(value))[:MAX_PARAM_CHARS])
+            Param(key, masked(str(value))[:MAX_PARAM_CHARS])
             for key, value in flatten(config).items()
         ]
 
@@ -88,7 +90,7 @@ class Run:
         self._write(write)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
-        values = [RunTag(key, store.redact(str(value))) for key, value in tags.items()]
+        values = [RunTag(key, masked(str(value))) for key, value in tags.items()]
         self._write(lambda client, run_id: client.log_batch(run_id, tags=values))
 
     def set_note(self, text: str) -> None:
@@ -161,7 +163,7 @@ class Run:
                 name=name,
                 digest=digest[:MAX_DIGEST_CHARS],
                 source_type="delta_table",
-                source=json.dumps({"path": store.redact(source), "delta_table_version": version}),
+                source=json.dumps({"path": masked(source), "delta_table_version": version}),
                 profile=json.dumps(dict(profile)),
             ),
             [InputTag("mlflow.data.context", context)],
@@ -244,7 +246,9 @@ class Run:
 
     def read_table(self, name: str) -> pa.Table:
         """What `log_table` has put into an artifact."""
-        return pq.read_table(pa.BufferReader(self.read_bytes(name)))
+        rows = pq.read_table(pa.BufferReader(self.read_bytes(name)))
+        schema.check_plain(rows.schema, where=f"artifact {name!r} of run {self.run_id!r}")
+        return rows
 
     @property
     def duration_s(self) -> float:
@@ -347,7 +351,7 @@ def found_run(client: mlflow.MlflowClient, run_id: str) -> mlflow.entities.Run:
     found = demand(client, store.run_of, run_id, what=f"run {run_id!r}")
     if found is None:
         raise UserError(
-            f"run {run_id!r} does not exist in {store.redact(client.tracking_uri)}: `make mlflow` "
+            f"run {run_id!r} does not exist in {masked(client.tracking_uri)}: `make mlflow` "
             "lists the runs there are"
         )
     return found
@@ -355,7 +359,7 @@ def found_run(client: mlflow.MlflowClient, run_id: str) -> mlflow.entities.Run:
 
 def say_away(job: str, uri: str, workspace: Path) -> None:
     print(
-        f"{job:<10} MLflow does not answer at {store.redact(uri)}: the run is kept in "
+        f"{job:<10} MLflow does not answer at {masked(uri)}: the run is kept in "
         f"{journal.folder(workspace)} and is sent when it answers again",
         flush=True,
     )

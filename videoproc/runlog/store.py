@@ -31,6 +31,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
+from videoproc.masking import masked
 from videoproc.types import UserError
 
 S3_AWAY = (S3ConnectionError, HTTPClientError)
@@ -70,7 +71,7 @@ def tracking_uri(workspace: Path) -> str:
 
 def shown_uri(workspace: Path) -> str:
     """The same for people: without a password."""
-    return redact(tracking_uri(workspace))
+    return masked(tracking_uri(workspace))
 
 
 def is_server(uri: str) -> bool:
@@ -155,7 +156,7 @@ def demand(
 ) -> Answer:
     """The answer to `call(client, about)`, without which nothing can be done: a UserError where
     there is none, which says that `what` is needed."""
-    uri = redact(client.tracking_uri)
+    uri = masked(client.tracking_uri)
     try:
         return ask(client, call, about)
     except Away as away:
@@ -183,16 +184,11 @@ def is_absence(error: Exception) -> bool:
 
 def _unusable(uri: str, error: Exception) -> UserError:
     setting = " (MLFLOW_TRACKING_URI)" if uri == os.environ.get("MLFLOW_TRACKING_URI") else ""
-    return UserError(f"MLflow cannot use {redact(uri)!r}{setting}: {one_line(error)}")
-
-
-def redact(text: str) -> str:
-    """`text` without the `user:password@` of the URIs in it."""
-    return re.sub(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/\s?#]*@", r"\1", text)
+    return UserError(f"MLflow cannot use {masked(uri)!r}{setting}: {one_line(error)}")
 
 
 def one_line(error: Exception) -> str:
-    return redact(" ".join(str(error).split()))
+    return masked(" ".join(str(error).split()))
 
 
 def experiments_of(data_name: str) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from videoproc.learning.loop import Report, Trainer
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
 from videoproc.runtime import session
+from videoproc.runtime.rendezvous import AtOwnAddress
 from videoproc.storage import Anywhere
 from videoproc.tasks import select_task
 from videoproc.types import UserError
@@ -79,6 +80,7 @@ def fit(assignment: Assignment, *, workers: WorkerConfig, scratch: Path, on_repo
     trainer = TorchTrainer(
         _train_worker,
         train_loop_config={"assignment": assignment, "metrics": metrics},
+        torch_config=AtOwnAddress(),
         scaling_config=scaling,
         run_config=RunConfig(
             name=assignment.folder.name,

@@ -65,6 +65,7 @@ class ClipReader:
             filesystem=storage.filesystem(place.path),
         ) as shard:
             group: pa.Table = shard.read_row_group(place.row_group, columns=self._read)
+        schema.check_plain(group.schema, where=place.path)
         row = group.slice(place.row, 1).to_pylist()[0]
         if "frames" in row:
             row["frames"] = decode_frames(row).reshape(-1).data

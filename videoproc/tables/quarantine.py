@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoproc import schema
+from videoproc.masking import masked
 from videoproc.media import DECODE_VERSION
 from videoproc.tables.table import Table
 from videoproc.types import Row
@@ -30,17 +31,20 @@ def quarantine_row(
     message: str,
     recipe_id: str = "",
 ) -> Row:
-    """A first failure as a row. The same failure of the same work has the same id."""
+    """A first failure as a row. The same failure of the same work has the same id.
+
+    People read it: its uri and message are without secrets.
+    """
     now = _now()
     return {
         "quarantine_id": quarantine_id(video_id, uri, stage, recipe_id),
         "video_id": video_id,
         "digest": digest,
-        "uri": uri,
+        "uri": masked(uri),
         "stage": stage,
         "recipe_id": recipe_id,
         "error_class": error_class,
-        "message": message,
+        "message": masked(message),
         "attempts": 1,
         "first_time": now,
         "last_time": now,

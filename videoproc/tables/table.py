@@ -22,7 +22,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
-from videoproc import storage
+from videoproc import schema, storage
 from videoproc.storage import Anywhere
 from videoproc.tables.write import SHARD_BYTES, Shard, row_keys, write_shard
 from videoproc.types import UserError
@@ -388,13 +388,15 @@ class Table:
 
 
 def read_parquet(path: Anywhere, columns: list[str] | None = None) -> pa.Table:
-    """One shard, wherever it lies."""
-    return pq.read_table(
+    """One shard, wherever it lies. Errors: UserError where its columns are no plain values."""
+    rows = pq.read_table(
         storage.native(path),
         columns=columns,
         partitioning=None,
         filesystem=storage.filesystem(path),
     )
+    schema.check_plain(rows.schema, where=path)
+    return rows
 
 
 def _is_entry(name: str) -> bool:

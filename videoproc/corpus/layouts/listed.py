@@ -12,6 +12,7 @@ import json
 import os.path
 import posixpath
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,9 @@ def _split(row: Row, where: str) -> str | None:
 
 def _uri(folder: Anywhere, name: str) -> str:
     if "://" in name:
-        return str(storage.at(name))
+        with suppress(UserError):  # where it is in no store, reading it says so, of it alone
+            name = str(storage.at(name))
+        return name
     place = folder / name
     if isinstance(place, Path):
         return os.path.normpath(place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from videoproc import schema
 from videoproc.corpus.layouts import listed
 from videoproc.corpus.layouts.entry import Entry
 from videoproc.storage import Anywhere
@@ -23,7 +24,9 @@ def list_videos(source: Anywhere) -> list[Entry]:
         try:
             parquet = pq.ParquetFile(file)
             column = listed.file_column(parquet.schema_arrow.names, where=f"{str(source)!r}")
-            rows = parquet.read(columns=_wanted(parquet.schema_arrow)).to_pylist()
+            table = parquet.read(columns=_wanted(parquet.schema_arrow, column))
+            schema.check_plain(table.schema, where=repr(str(source)))
+            rows = table.to_pylist()
         except (pa.ArrowException, OSError) as error:
             raise UserError(
                 f"{str(source)!r} is no readable Parquet file: {error}; name another layout, or "
@@ -36,13 +39,17 @@ def list_videos(source: Anywhere) -> list[Entry]:
     return listed.check_any(entries, source)
 
 
-def _wanted(schema: pa.Schema) -> list[str]:
-    """Frames or embeddings beside the paths are not read."""
+def _wanted(columns: pa.Schema, column: str) -> list[str]:
+    """Frames or embeddings beside the paths are not read, nor other objects."""
     return [
         field.name
-        for field in schema
-        if field.name in ("label", "labels")
-        or not (pa.types.is_nested(field.type) or _is_bytes(field.type))
+        for field in columns
+        if field.name in (column, "label", "labels")
+        or not (
+            pa.types.is_nested(field.type)
+            or _is_bytes(field.type)
+            or isinstance(field.type, pa.BaseExtensionType)
+        )
     ]
 
 
