@@ -63,7 +63,7 @@ def extract_with_features(data: Path, paths: Sequence[str]) -> dict[str, Any]:
     return extract(data, paths, features=("colour", "motion"))
 
 
-def bare_decoders(data: Path, paths: Sequence[str]) -> dict[str, Any]:
+def bare_decoders(_: Path, paths: Sequence[str]) -> dict[str, Any]:
     """A process a core, each with its share and a loop: no Ray, no isolation, no tables."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(CORES + 1)
@@ -87,7 +87,7 @@ def _decode_share(paths: Sequence[str], barrier: Barrier) -> None:
         read_engine(path)
 
 
-def read_videos(data: Path, paths: Sequence[str]) -> dict[str, Any]:
+def read_videos(_: Path, paths: Sequence[str]) -> dict[str, Any]:
     """Ray's own reader with scaling in decord, and a map that keeps the frames wanted. Nothing is
     written. It is told how many frames each video has, which its users would have to find out."""
     import ray
@@ -112,7 +112,7 @@ def read_videos(data: Path, paths: Sequence[str]) -> dict[str, Any]:
     return {"read_s": read_s}
 
 
-def pool(data: Path, paths: Sequence[str]) -> dict[str, Any]:
+def pool(_: Path, paths: Sequence[str]) -> dict[str, Any]:
     """A process a core, one video after the other from a common list, frames handed back."""
     with multiprocessing.get_context("spawn").Pool(CORES) as workers:
         workers.map(_import, range(4 * CORES), chunksize=1)
@@ -126,7 +126,7 @@ def _import(_: int) -> None:
     time.sleep(0.2)  # so that no worker takes the imports of all upon itself
 
 
-def one(data: Path, paths: Sequence[str]) -> dict[str, Any]:
+def one(_: Path, paths: Sequence[str]) -> dict[str, Any]:
     """The same loop in this process."""
     started = time.monotonic()
     for path in paths:
@@ -162,12 +162,14 @@ def read_decord(path: str) -> np.ndarray:
     return np.stack([frames[i] for i in _middles(len(frames))])
 
 
-def check(data: Path, paths: Sequence[str]) -> dict[str, Any]:
+def check(_: Path, paths: Sequence[str]) -> dict[str, Any]:
     """Mean absolute difference of the peers' frames from the engine's, in levels of 255: far apart
     would be other frames, a little is how scalers differ."""
     ours = [read_engine(path).astype(np.int16) for path in paths[:CHECKED]]
     return {
-        name: float(np.mean([np.abs(read(p) - f).mean() for p, f in zip(paths, ours, strict=False)]))
+        name: float(
+            np.mean([np.abs(read(p) - f).mean() for p, f in zip(paths, ours, strict=False)])
+        )
         for name, read in ((POOL, read_loop), (READ_VIDEOS, read_decord))
     }
 

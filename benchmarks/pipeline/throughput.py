@@ -91,8 +91,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             said = work.run(name, counts[name])
             turns[name].append(said)
             print(
-                f"round {number + 1}: {name:<24} {said['videos']:>5} videos in {said['read_s']:6.1f} s, "
-                f"{said['videos'] / said['read_s']:6.1f}/s",
+                f"round {number + 1}: {name:<24} {said['videos']:>5} videos in "
+                f"{said['read_s']:6.1f} s, {per_s(said):6.1f}/s",
                 flush=True,
             )
     return {

@@ -74,6 +74,7 @@ def videos(arguments: argparse.Namespace) -> None:
         one: dict[str, Any] = {"videos": wanted, "new": wanted - there}
         for job in ("index", "extract"):
             one[job] = _in_a_process(job, work, wanted)
+        one["tables"] = _tables(work / "data")
         measured.append(one)
         print(_line(one), flush=True)
     empty = {job: _in_a_process(job, work, count) for job in ("index", "extract")}
@@ -116,6 +117,22 @@ def _in_a_process(step: str, work: Path, count: int) -> dict[str, Any]:
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return {"process_s": time.monotonic() - started} | measured
+
+
+def _tables(data: Path) -> dict[str, dict[str, float]]:
+    """What lies on the disk: commits and bytes of a table's log, files and bytes beside it."""
+    found = {}
+    for log in sorted(data.rglob("_delta_log")):
+        table = log.parent
+        shards = [path.stat().st_size for path in table.glob("*.parquet")]
+        entries = [path.stat().st_size for path in log.iterdir() if path.is_file()]
+        found[str(table.relative_to(data))] = {
+            "commits": len(list(log.glob("*.json"))),
+            "log_mib": sum(entries) / MIB,
+            "files": len(shards),
+            "mib": sum(shards) / MIB,
+        }
+    return found
 
 
 def _original(work: Path) -> bytes:
