@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -119,23 +120,29 @@ class Work:
                 *("--data", self.folder / f"indexed-{count}"),
             )
 
-    def run(self, name: str, count: int) -> dict[str, Any]:
-        """What a contender says of itself; extract finds a dataset that was only indexed."""
+    def run(
+        self, name: str, count: int, *, environ: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What a contender says of itself; extract finds a dataset that was only indexed.
+
+        environ: how a cluster that is up already is found.
+        """
         data = self.folder / "data"
         if name in (OURS, OURS_FEATURES):
             shutil.copytree(self.folder / f"indexed-{count}", data)
         started = time.monotonic()
         out = self._python(
-            "benchmarks.pipeline.contenders", name, data, self.folder / "paths.txt", count
+            *("benchmarks.pipeline.contenders", name, data, self.folder / "paths.txt", count),
+            environ=environ,
         )
         process_s = time.monotonic() - started
         shutil.rmtree(data, ignore_errors=True)
         said: dict[str, Any] = json.loads(out.splitlines()[-1])
         return said if name == "check" else {"process_s": process_s, **said}
 
-    def _python(self, module: str, *words: object) -> str:
-        environ = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
-        environ |= {
+    def _python(self, module: str, *words: object, environ: Mapping[str, str] | None = None) -> str:
+        plain = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
+        own = {
             "VIDEOPROC_WORKSPACE": str(self.folder / "workspace"),
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -144,7 +151,7 @@ class Work:
             [sys.executable, "-m", module, *map(str, words)],
             stdout=subprocess.PIPE,
             text=True,
-            env=environ,
+            env={**plain, **own, **(environ or {})},
         )
         if done.returncode:
             raise SystemExit(f"{module} {words[0]} ended with {done.returncode}: {done.stdout}")

@@ -2,6 +2,7 @@
 
     python -m benchmarks.tables.scale rows --work FOLDER [--count 1000000]
     python -m benchmarks.tables.scale videos --work FOLDER [--count 30000] [--nights 6]
+    python -m benchmarks.tables.scale log --work FOLDER [--count 20000]
 
 `rows`: a manifest of so many videos that are nowhere, and a stub in place of decoding. Timed is
 what `extract` does before the first video would be decoded: with nothing done (plan), and with the
@@ -9,7 +10,11 @@ clips and vectors of half of them in the tables (resume). Each in a process of i
 
 `videos`: copies of one short video made distinct by a trailing `free` box of the container, which
 decoders pass over and digests do not. They come in equal nights, each an `index` and an `extract`
-of a process of its own, so that a cost that grows with what is there shows as a slope.
+of a process of its own, so that a cost that grows with what is there shows as a slope. `index` and
+`extract` use all cores, by child processes and by Ray.
+
+`log`: so many shards of one row in one table, 20 a commit. Every 1,000 shards: what a commit takes,
+what opening the table anew, what reading the keys of all its rows, and how large the log is.
 """
 
 from __future__ import annotations
@@ -81,6 +86,22 @@ def videos(arguments: argparse.Namespace) -> None:
     result = {"nights": measured, "empty": empty, "slopes": _slopes(measured)}
     print(json.dumps({"empty": empty, "slopes": result["slopes"]}, indent=2))
     _keep("scale_videos", result)
+
+
+def log(arguments: argparse.Namespace) -> None:
+    """A table that is never compacted: what its log costs."""
+    count, work = arguments.count or 20_000, arguments.work
+    shutil.rmtree(work, ignore_errors=True)
+    one: dict[str, Any] = _in_a_process("log", work, count)
+    for at in one["at"]:
+        print(", ".join(f"{name} {value:.4g}" for name, value in at.items()))
+    shards = [at["shards"] / 1000 for at in one["at"]]
+    slopes = {
+        f"{name}_per_1000_shards": float(np.polyfit(shards, [at[name] for at in one["at"]], 1)[0])
+        for name in ("commit_s", "open_s", "keys_s", "log_mib")
+    }
+    print(json.dumps(slopes, indent=2))
+    _keep("scale_log", {"shards": count, "slopes": slopes, **one})
 
 
 def _line(one: dict[str, Any]) -> str:
@@ -166,7 +187,11 @@ def _command() -> str:
     return re.sub(r"--work \S+", "--work FOLDER", said)
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], None]] = {"rows": rows, "videos": videos}
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "rows": rows,
+    "videos": videos,
+    "log": log,
+}
 
 if __name__ == "__main__":
     main()
