@@ -50,6 +50,7 @@ def loader(flags: list[str]) -> dict[str, Any]:
     from videoproc.learning.loader import batches, epoch_order
     from videoproc.learning.samples import find_samples
     from videoproc.tables import Dataset, Recipe
+    from videoproc.tables.clip_reader import read_footer
     from videoproc.tasks import select_task
 
     parser = argparse.ArgumentParser()
@@ -75,7 +76,17 @@ def loader(flags: list[str]) -> dict[str, Any]:
         ):
             clips += len(batch.clip_ids)
     wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-    return {"clips": clips, "clips_per_s": clips / wall_s, "cpu_s_a_clip": cpu_s / clips}
+    shards = dataset.clips.files()
+    started = time.perf_counter()
+    footers = [read_footer.__wrapped__(path) for path in shards]
+    return {
+        "clips": clips,
+        "clips_per_s": clips / wall_s,
+        "cpu_s_a_clip": cpu_s / clips,
+        "footer_ms": (time.perf_counter() - started) / len(shards) * 1000,
+        "footer_kib": sum(f.serialized_size for f in footers) / len(shards) / 1024,
+        "clips_a_shard": sum(f.num_rows for f in footers) / len(shards),
+    }
 
 
 @contextmanager

@@ -6,7 +6,8 @@
 
 `rows`: a manifest of so many videos that are nowhere, and a stub in place of decoding. Timed is
 what `extract` does before the first video would be decoded: with nothing done (plan), and with the
-clips and vectors of half of them in the tables (resume). Each in a process of its own.
+clips and vectors of half of them in the tables (resume). Then what `train` does of that half before
+its first batch: where each clip lies, and in which order they come. Each in a process of its own.
 
 `videos`: copies of one short video made distinct by a trailing `free` box of the container, which
 decoders pass over and digests do not. They come in equal nights, each an `index` and an `extract`
@@ -25,11 +26,13 @@ import os
 import platform
 import re
 import shutil
+import sqlite3
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +62,8 @@ def rows(arguments: argparse.Namespace) -> None:
     measured["plan"] = _in_a_process("plan", work, count)
     measured["fill"] = _in_a_process("fill", work, count)
     measured["resume"] = _in_a_process("plan", work, count)
-    for name in ("plan", "resume"):
+    measured["samples"] = _in_a_process("samples", work, count)
+    for name in ("plan", "resume", "samples"):
         said = measured[name]
         print(
             f"{name:<8} {said['elapsed_s']:6.1f} s   {said['peak_mib']:6.0f} MiB   {said['said']}"
@@ -80,6 +84,7 @@ def videos(arguments: argparse.Namespace) -> None:
         for job in ("index", "extract"):
             one[job] = _in_a_process(job, work, wanted)
         one["tables"] = _tables(work / "data")
+        one["mlflow"] = _mlflow(work / "workspace" / "mlflow.db")
         measured.append(one)
         print(_line(one), flush=True)
     empty = {job: _in_a_process(job, work, count) for job in ("index", "extract")}
@@ -154,6 +159,16 @@ def _tables(data: Path) -> dict[str, dict[str, float]]:
             "mib": sum(shards) / MIB,
         }
     return found
+
+
+def _mlflow(database: Path) -> dict[str, float]:
+    """What MLflow's store holds by now."""
+    with closing(sqlite3.connect(database)) as store:
+        rows = {
+            name: store.execute(f"select count(*) from {name}").fetchone()[0]
+            for name in ("runs", "params", "metrics", "tags")
+        }
+    return {**rows, "mib": database.stat().st_size / MIB}
 
 
 def _original(work: Path) -> bytes:

@@ -23,6 +23,8 @@ from pipelines.index import IndexConfig, index
 from videoproc import schema
 from videoproc.corpus import manifest
 from videoproc.features import select_features
+from videoproc.learning.loader import epoch_order
+from videoproc.learning.samples import find_samples
 from videoproc.media import Sampling, Size
 from videoproc.tables import Dataset, Recipe, Table, write_shard
 
@@ -132,6 +134,16 @@ def fill(work: Path, _: int) -> str:
     return f"{len(wanted)} clips"
 
 
+def samples(work: Path, _: int) -> str:
+    """The samples of every stored clip, and an epoch's order of them."""
+    dataset = Dataset(folder=work / "data")
+    recipe = Recipe(sampling=CONFIG.sampling, size=CONFIG.size, augmentation=CONFIG.augmentation)
+    videos = manifest.from_table(dataset.manifest.read())
+    found = find_samples(dataset, recipe=recipe, videos=videos, all_views=True)
+    order = epoch_order(len(found), seed=0, epoch=0, shuffle=True)
+    return f"{len(order)} samples, an order of {order.nbytes / MIB:.1f} MiB"
+
+
 def index_videos(work: Path, _: int) -> str:
     said = io.StringIO()
     with redirect_stdout(said):
@@ -210,6 +222,7 @@ STEPS: dict[str, Callable[[Path, int], str | dict[str, Any]]] = {
     "index": index_videos,
     "extract": extract_videos,
     "log": log,
+    "samples": samples,
 }
 
 
