@@ -23,8 +23,6 @@ from pipelines.index import IndexConfig, index
 from videoproc import schema
 from videoproc.corpus import manifest
 from videoproc.features import select_features
-from videoproc.learning.loader import epoch_order
-from videoproc.learning.samples import find_samples
 from videoproc.media import Sampling, Size
 from videoproc.tables import Dataset, Recipe, Table, write_shard
 
@@ -136,6 +134,9 @@ def fill(work: Path, _: int) -> str:
 
 def samples(work: Path, _: int) -> str:
     """The samples of every stored clip, and an epoch's order of them."""
+    from videoproc.learning.loader import epoch_order  # torch, which the other steps do not load
+    from videoproc.learning.samples import find_samples
+
     dataset = Dataset(folder=work / "data")
     recipe = Recipe(sampling=CONFIG.sampling, size=CONFIG.size, augmentation=CONFIG.augmentation)
     videos = manifest.from_table(dataset.manifest.read())
