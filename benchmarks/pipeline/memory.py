@@ -71,7 +71,7 @@ def main() -> None:
 def measure(data: Path, work: Path, *, num_long: int) -> dict[str, Any]:
     os.environ["VIDEOPROC_WORKSPACE"] = str(work / "workspace")
     short, long = work / "short", work / "long"
-    write_copies(data / LONG, work / "long-videos", count=num_long)
+    write_copies((data / LONG).parent, work / "long-videos", count=num_long)
     jobs: dict[str, tuple[str, ...]] = {
         "index, 300 clips of 2 s": (
             *("index", "--source", str(data / "surveillance_fights"), "--data", str(short)),
