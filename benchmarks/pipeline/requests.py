@@ -33,7 +33,7 @@ from videoproc.version import code_version
 
 RESULT = Path(__file__).parents[1] / "results" / "pipeline_requests.json"
 BUCKET = "bench"
-REQUEST = re.compile(r'"(GET|PUT|POST|HEAD|DELETE) (\S+) HTTP')
+REQUEST = re.compile(r'"(?:\x1b\[\d+m)*(GET|PUT|POST|HEAD|DELETE) (\S+) HTTP')  # moto colours some
 NIGHTS = 3
 FRAMES = ("--sampling.num_frames", "16", "--size.height", "112", "--size.width", "112")
 
