@@ -83,12 +83,12 @@ def measure(data: Path, work: Path, *, num_long: int) -> dict[str, Any]:
         f"extract, {num_long} videos of 122 s at 1080p, clips of 2 s": (
             *("extract", "--data", str(long), *FRAMES, "--sampling.clip_s", "2"),
         ),
+        "loader": ("loader", "--data", str(short)),
         "train, 1 worker": (
             *("train", "--data", str(short), "--model", "cnn_gru", "--loop.epochs", "1"),
         ),
         "predict, stored clips": ("predict", "--data", str(short), "--run", "RUN"),
         "predict, videos of 122 s at 1080p": ("predict", "--data", str(long), "--run", "RUN"),
-        "loader": ("loader", "--data", str(short)),
     }
     measured = {}
     for name, (job, *flags) in jobs.items():
