@@ -35,10 +35,10 @@ RESULT = Path(__file__).parents[1] / "results" / "pipeline_throughput.json"
 LEAST = 0.8
 """Videos per second of the job, of those of the bare decoders."""
 
-FEWER = {ONE: 20}
+FEWER = {ONE: 25}
 """The slowest reads one in so many of the videos."""
 
-PEERS_READ = 5
+PEERS_READ = 8
 """The other peers one in so many."""
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--work", type=Path, required=True, help="a folder to make, for its files")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--videos", type=int, default=4000, help="of a turn of the two that count")
+    parser.add_argument("--videos", type=int, default=2500, help="of a turn of the two that count")
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, help="these; nothing is kept")
     arguments = parser.parse_args()
     if arguments.work.exists():
