@@ -2,14 +2,20 @@
 
     python -m benchmarks.tables.scale rows --work FOLDER [--count 1000000]
     python -m benchmarks.tables.scale videos --work FOLDER [--count 30000] [--nights 6]
+    python -m benchmarks.tables.scale log --work FOLDER [--count 20000]
 
 `rows`: a manifest of so many videos that are nowhere, and a stub in place of decoding. Timed is
 what `extract` does before the first video would be decoded: with nothing done (plan), and with the
-clips and vectors of half of them in the tables (resume). Each in a process of its own.
+clips and vectors of half of them in the tables (resume). Then what `train` does of that half before
+its first batch: where each clip lies, and in which order they come. Each in a process of its own.
 
 `videos`: copies of one short video made distinct by a trailing `free` box of the container, which
 decoders pass over and digests do not. They come in equal nights, each an `index` and an `extract`
-of a process of its own, so that a cost that grows with what is there shows as a slope.
+of a process of its own, so that a cost that grows with what is there shows as a slope. `index` and
+`extract` use all cores, by child processes and by Ray.
+
+`log`: so many shards of one row in one table, 20 a commit. Every 1,000 shards: what a commit takes,
+what opening the table anew, what reading the keys of all its rows, and how large the log is.
 """
 
 from __future__ import annotations
@@ -20,11 +26,13 @@ import os
 import platform
 import re
 import shutil
+import sqlite3
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +62,8 @@ def rows(arguments: argparse.Namespace) -> None:
     measured["plan"] = _in_a_process("plan", work, count)
     measured["fill"] = _in_a_process("fill", work, count)
     measured["resume"] = _in_a_process("plan", work, count)
-    for name in ("plan", "resume"):
+    measured["samples"] = _in_a_process("samples", work, count)
+    for name in ("plan", "resume", "samples"):
         said = measured[name]
         print(
             f"{name:<8} {said['elapsed_s']:6.1f} s   {said['peak_mib']:6.0f} MiB   {said['said']}"
@@ -74,12 +83,30 @@ def videos(arguments: argparse.Namespace) -> None:
         one: dict[str, Any] = {"videos": wanted, "new": wanted - there}
         for job in ("index", "extract"):
             one[job] = _in_a_process(job, work, wanted)
+        one["tables"] = _tables(work / "data")
+        one["mlflow"] = _mlflow(work / "workspace" / "mlflow.db")
         measured.append(one)
         print(_line(one), flush=True)
     empty = {job: _in_a_process(job, work, count) for job in ("index", "extract")}
     result = {"nights": measured, "empty": empty, "slopes": _slopes(measured)}
     print(json.dumps({"empty": empty, "slopes": result["slopes"]}, indent=2))
     _keep("scale_videos", result)
+
+
+def log(arguments: argparse.Namespace) -> None:
+    """A table that is never compacted: what its log costs."""
+    count, work = arguments.count or 20_000, arguments.work
+    shutil.rmtree(work, ignore_errors=True)
+    one: dict[str, Any] = _in_a_process("log", work, count)
+    for at in one["at"]:
+        print(", ".join(f"{name} {value:.4g}" for name, value in at.items()))
+    shards = [at["shards"] / 1000 for at in one["at"]]
+    slopes = {
+        f"{name}_per_1000_shards": float(np.polyfit(shards, [at[name] for at in one["at"]], 1)[0])
+        for name in ("commit_s", "open_s", "keys_s", "log_mib")
+    }
+    print(json.dumps(slopes, indent=2))
+    _keep("scale_log", {"shards": count, "slopes": slopes, **one})
 
 
 def _line(one: dict[str, Any]) -> str:
@@ -118,6 +145,32 @@ def _in_a_process(step: str, work: Path, count: int) -> dict[str, Any]:
     return {"process_s": time.monotonic() - started} | measured
 
 
+def _tables(data: Path) -> dict[str, dict[str, float]]:
+    """What lies on the disk: commits and bytes of a table's log, files and bytes beside it."""
+    found = {}
+    for log in sorted(data.rglob("_delta_log")):
+        table = log.parent
+        shards = [path.stat().st_size for path in table.glob("*.parquet")]
+        entries = [path.stat().st_size for path in log.iterdir() if path.is_file()]
+        found[str(table.relative_to(data))] = {
+            "commits": len(list(log.glob("*.json"))),
+            "log_mib": sum(entries) / MIB,
+            "files": len(shards),
+            "mib": sum(shards) / MIB,
+        }
+    return found
+
+
+def _mlflow(database: Path) -> dict[str, float]:
+    """What MLflow's store holds by now."""
+    with closing(sqlite3.connect(database)) as store:
+        rows = {
+            name: store.execute(f"select count(*) from {name}").fetchone()[0]
+            for name in ("runs", "params", "metrics", "tags")
+        }
+    return {**rows, "mib": database.stat().st_size / MIB}
+
+
 def _original(work: Path) -> bytes:
     from videoproc.media import write_video
 
@@ -149,7 +202,11 @@ def _command() -> str:
     return re.sub(r"--work \S+", "--work FOLDER", said)
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], None]] = {"rows": rows, "videos": videos}
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "rows": rows,
+    "videos": videos,
+    "log": log,
+}
 
 if __name__ == "__main__":
     main()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,11 @@ from videoproc import schema
 from videoproc.corpus import manifest
 from videoproc.features import select_features
 from videoproc.media import Sampling, Size
-from videoproc.tables import Dataset, Recipe, write_shard
+from videoproc.tables import Dataset, Recipe, Table, write_shard
 
 SHARD_ROWS = 20_000
+SHARDS_A_COMMIT = 20  # what a cluster of some dozens of cores writes in the 5 s between commits
+MIB = 1 << 20
 CONFIG = ExtractConfig(
     data="", sampling=Sampling(num_frames=4), size=Size(height=16, width=16), inline=True
 )
@@ -129,6 +132,19 @@ def fill(work: Path, _: int) -> str:
     return f"{len(wanted)} clips"
 
 
+def samples(work: Path, _: int) -> str:
+    """The samples of every stored clip, and an epoch's order of them."""
+    from videoproc.learning.loader import epoch_order  # torch, which the other steps do not load
+    from videoproc.learning.samples import find_samples
+
+    dataset = Dataset(folder=work / "data")
+    recipe = Recipe(sampling=CONFIG.sampling, size=CONFIG.size, augmentation=CONFIG.augmentation)
+    videos = manifest.from_table(dataset.manifest.read())
+    found = find_samples(dataset, recipe=recipe, videos=videos, all_views=True)
+    order = epoch_order(len(found), seed=0, epoch=0, shuffle=True)
+    return f"{len(order)} samples, an order of {order.nbytes / MIB:.1f} MiB"
+
+
 def index_videos(work: Path, _: int) -> str:
     said = io.StringIO()
     with redirect_stdout(said):
@@ -143,6 +159,54 @@ def extract_videos(work: Path, _: int) -> str:
     return _of_extract(said.getvalue())
 
 
+def log(work: Path, count: int) -> dict[str, Any]:
+    """Shards of one row into a table that nobody compacts."""
+    table = _features(work)
+    at, commit_s = [], []
+    for start in range(0, count, SHARDS_A_COMMIT):
+        shards = [
+            write_shard(table.folder, _one_row(i), key=table.key)
+            for i in range(start, start + SHARDS_A_COMMIT)
+        ]
+        commit_s.append(_seconds(lambda shards=shards: table.append(shards)))
+        if (start + SHARDS_A_COMMIT) % 1000 == 0:
+            entries = list((table.folder / "_delta_log").iterdir())
+            anew = _features(work)
+            at.append(
+                {
+                    "shards": start + SHARDS_A_COMMIT,
+                    "commit_s": median(commit_s[-20:]),
+                    "longest_commit_s": max(commit_s[-50:]),
+                    "open_s": _seconds(lambda anew=anew: anew.version),
+                    "keys_s": _seconds(anew.keys),
+                    "log_mib": sum(path.stat().st_size for path in entries) / MIB,
+                    "checkpoints": sum(path.suffix == ".parquet" for path in entries),
+                }
+            )
+    return {"at": at}
+
+
+def _features(work: Path) -> Table:
+    return Dataset(folder=work / "data").features
+
+
+def _one_row(i: int) -> pa.Table:
+    row = {
+        "clip_id": schema.content_id(i),
+        "feature_id": schema.content_id("feature"),
+        "video_id": schema.content_id("video", i),
+        "feature": "colour",
+        "vector": [0.0],
+    }
+    return pa.Table.from_pylist([row], schema.FEATURES)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.monotonic()
+    call()
+    return time.monotonic() - started
+
+
 def _config(work: Path) -> ExtractConfig:
     return ExtractConfig(**vars(CONFIG) | {"data": str(work / "data")})
 
@@ -152,12 +216,14 @@ def _of_extract(said: str) -> str:
     return lines[0] if lines else ""
 
 
-STEPS: dict[str, Callable[[Path, int], str]] = {
+STEPS: dict[str, Callable[[Path, int], str | dict[str, Any]]] = {
     "prepare": prepare,
     "plan": plan,
     "fill": fill,
     "index": index_videos,
     "extract": extract_videos,
+    "log": log,
+    "samples": samples,
 }
 
 
@@ -168,7 +234,7 @@ def main() -> None:
     measured: dict[str, Any] = {
         "elapsed_s": time.monotonic() - started,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "said": said,
+        **(said if isinstance(said, dict) else {"said": said}),
     }
     print(json.dumps(measured))
 
