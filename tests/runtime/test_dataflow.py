@@ -7,14 +7,7 @@ from operator import methodcaller
 
 import pytest
 
-from videoproc.runtime.dataflow import (
-    MAX_ROWS_PER_TASK,
-    ModelStage,
-    Named,
-    run,
-    task_sizes,
-    timed,
-)
+from videoproc.runtime.dataflow import ModelStage, Named, run, timed
 from videoproc.runtime.session import cluster
 
 ROWS = [{"n": n} for n in range(200)]
@@ -161,12 +154,3 @@ def test_a_connected_cluster_stays_connected(ray_cluster):  # noqa: ARG001
     with cluster():
         pass
     assert ray.is_initialized()
-
-
-def test_tasks_grow_smaller_towards_the_end_and_take_every_row_once():
-    sizes = list(task_sizes(1000, 12))
-    assert sum(sizes) == 1000
-    assert sizes[0] == MAX_ROWS_PER_TASK
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] == MAX_ROWS_PER_TASK // 8
-    assert list(task_sizes(5, 12)) == [1] * 5

@@ -27,7 +27,7 @@ Step = Callable[[Row], Iterator[Row]]
 BatchStep = Callable[[pa.Table], pa.Table]
 
 MAX_ROWS_PER_TASK = 64  # about 40 MB of 16x112x112 clips: a shard of a useful size
-TASKS_PER_CORE = 3  # of each share of what is left: a slow task at the end leaves few cores idle
+TASKS_PER_CORE = 3  # so that a slow task at the end leaves few cores idle
 
 
 @dataclass(frozen=True)
@@ -83,20 +83,6 @@ def timed(named: Named) -> Step:
     return step
 
 
-def task_sizes(num_rows: int, tasks: int) -> Iterator[int]:
-    """Rows of each task: of what is left one part in `tasks`, fewer and fewer, so that the cores
-    end at about the same time; MAX_ROWS_PER_TASK at most, and at least an eighth of the first.
-
-    100 rows, 12 tasks: 9 8 7 7 6 6 5 5 4 4 4 3 ... 1 1 1
-    """
-    most = min(MAX_ROWS_PER_TASK, math.ceil(num_rows / tasks))
-    least = max(1, most // 8)
-    while num_rows > 0:
-        size = min(num_rows, max(least, min(most, math.ceil(num_rows / tasks))))
-        yield size
-        num_rows -= size
-
-
 def _run_inline(
     rows: Iterable[Row], steps: Sequence[Named], model: ModelStage | None, sink: BatchStep
 ) -> Iterator[dict[str, Any]]:
@@ -112,10 +98,10 @@ def _run_ray(
     rows: Sequence[Row], steps: Sequence[Named], model: ModelStage | None, sink: BatchStep
 ) -> Iterator[dict[str, Any]]:
     _quiet()
-    sizes = task_sizes(len(rows), session.num_cpus() * TASKS_PER_CORE)
-    left = iter(rows)
-    dataset: ray.data.Dataset = ray.data.from_arrow(
-        [pa.Table.from_pylist(list(itertools.islice(left, size))) for size in sizes]
+    per_task = math.ceil(len(rows) / (session.num_cpus() * TASKS_PER_CORE))
+    per_task = min(max(per_task, 1), MAX_ROWS_PER_TASK)
+    dataset: ray.data.Dataset = ray.data.from_items(
+        list(rows), override_num_blocks=math.ceil(len(rows) / per_task)
     )
     for named in steps:
         dataset = dataset.flat_map(timed(named), num_cpus=1)
