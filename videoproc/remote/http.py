@@ -15,20 +15,12 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from videoproc.remote.source import (
-    CHUNK_BYTES,
-    CUT,
-    MAX_WHOLE_BYTES,
-    Answer,
-    Source,
-    TryAgainError,
-    patiently,
-)
+from videoproc.remote.patience import TIMEOUTS_S, TryAgainError, patiently
+from videoproc.remote.source import CHUNK_BYTES, CUT, MAX_WHOLE_BYTES, Answer, Source
 
 if TYPE_CHECKING:
     import requests
 
-TIMEOUTS_S = (10.0, 30.0)  # to connect; between two bytes of an answer
 MAX_WAIT_S = 10.0  # a server that asks for more patience does not get it
 MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504})
 IDENTITY = {"Accept-Encoding": "identity"}  # a range of compressed bytes is of no use
@@ -59,13 +51,22 @@ def look(url: str) -> Found | None:
     None where there is no such file. Raises OSError.
     """
     name = shown(url)
-    return patiently(name, lambda: _look(url, name))
+    return patiently(
+        lambda: _look(url, name), store=_host(name), give_up=lambda why: _no_answer(name, why)
+    )
 
 
 class HttpSource(Source):
     def __init__(self, url: str, *, max_whole_bytes: int = MAX_WHOLE_BYTES) -> None:
         super().__init__(shown(url), max_whole_bytes=max_whole_bytes)
         self._url = url
+
+    @property
+    def _store(self) -> str:
+        return _host(self.name)
+
+    def _give_up(self, why: str) -> Exception:
+        return _no_answer(self.name, why)
 
     @contextmanager
     def _ask(self, start: int, stop: int) -> Iterator[Answer]:
@@ -86,6 +87,16 @@ class HttpSource(Source):
                 chunks=iter(()) if code == 416 else _chunks(response),
                 is_whole=code == 200,
             )
+
+
+def _host(name: str) -> str:
+    """The server of an address, which is waited for as one."""
+    return name.partition("://")[2].partition("/")[0]
+
+
+def _no_answer(name: str, why: str) -> OSError:
+    # Not a StoreAwayError: of the many servers of a corpus, one that is away costs its own files.
+    return OSError(f"{name} cannot be read: {why}")
 
 
 def _look(url: str, name: str) -> Found | None:
