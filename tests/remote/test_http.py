@@ -17,6 +17,7 @@ CONTENT = bytes(range(256)) * 4096
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.01)
     monkeypatch.setenv(patience.SETTING, "0.3")
 
 
