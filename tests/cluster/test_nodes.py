@@ -18,10 +18,6 @@ from tests.cluster.three_nodes import (
     NODES,
     Nodes,
     assert_equal,
-    cluster_in,
-    decoders,
-    kill_all_but_decoders,
-    wait_for,
 )
 
 pytestmark = pytest.mark.slow
@@ -125,29 +121,6 @@ def test_nothing_of_the_cluster_listens_beyond_loopback(three: Nodes) -> None:
     heard = listening(three)
     assert {process for process, _ in heard} >= {"gcs_server", "raylet", "ray::DashboardAgent"}
     assert [one for one in heard if not is_loopback(one[1])] == []
-
-
-def test_a_lost_node_costs_no_row_and_leaves_no_process(
-    indexed: Path, one_process: Path, tmp_path: Path
-) -> None:
-    shared_memory = set(Path("/dev/shm").glob("plasma*"))
-    with cluster_in(tmp_path / "workspace") as three:
-        job = three.start("-m", "cluster", "submit", "extract", "--data", str(indexed), *EXTRACT)
-        wait_for(lambda: bool(decoders(three, node=3)))
-        kill_all_but_decoders(three, node=3)
-        wait_for(lambda: not nodes.processes_of(three.workspace, node=3))
-        said, _ = job.communicate(timeout=200)
-        assert job.returncode == 0, said
-        gone = next(node_id for node_id, number in three.numbers().items() if number == 3)
-        lost = [task for task in three.ask("tasks") if task["node_id"] == gone]
-        assert "FAILED" in {task["state"] for task in lost}, "it had work when it was killed"
-        wait_for(lambda: three.command("status").splitlines()[3] == "node 3: dead")
-        temp_dir = Path(three.state.temp_dir)
-        three.command("down")
-        assert not nodes.processes_of(three.workspace)
-        assert not temp_dir.exists()
-        assert set(Path("/dev/shm").glob("plasma*")) <= shared_memory
-    assert_equal(indexed, one_process)
 
 
 def agent_ports(three: Nodes) -> list[str]:

@@ -48,7 +48,9 @@ def test_a_crash_costs_only_its_call(isolated, signal_number):
 def test_a_call_whose_child_was_killed_is_made_once_more(isolated, tmp_path):
     """As a machine without memory does: it says nothing of the file."""
     first = str(tmp_path / "first")
-    once = f"__import__('os').mkdir({first!r}) or __import__('os').kill(__import__('os').getpid(), 9)"
+    once = (
+        f"__import__('os').mkdir({first!r}) or __import__('os').kill(__import__('os').getpid(), 9)"
+    )
     with pytest.raises(FileExistsError):
         isolated.call(eval, once)
 

@@ -1,4 +1,4 @@
-"""A store that is away for a while is waited for, whoever reads or writes; one that refuses is not."""
+"""A store that is away is waited for, whoever reads or writes; one that refuses is not."""
 
 from __future__ import annotations
 

@@ -61,9 +61,7 @@ def patience_s() -> float:
     return seconds
 
 
-def patiently(
-    attempt: Callable[[], T], *, store: str, give_up: Callable[[str], Exception]
-) -> T:
+def patiently(attempt: Callable[[], T], *, store: str, give_up: Callable[[str], Exception]) -> T:
     """What `attempt` returns, the first time that it does not end in a TryAgainError.
 
     store: what is waited for; one that was given up is tried once, until it answers again.

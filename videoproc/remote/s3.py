@@ -76,9 +76,9 @@ def boto_errors(place: object) -> Iterator[None]:
             raise TryAgainError(str(error)) from error
         raise OSError(f"{STORE_REFUSES} {place}: {error}") from error
     except BotoCoreError as error:
-        if isinstance(error, NoConnectionError | HTTPClientError):
-            if not isinstance(error, SSLError):
-                raise TryAgainError(str(error)) from error
+        is_away = isinstance(error, NoConnectionError | HTTPClientError)
+        if is_away and not isinstance(error, SSLError):
+            raise TryAgainError(str(error)) from error
         raise OSError(f"{STORE_REFUSES} {place}: {error}") from error
 
 

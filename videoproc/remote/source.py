@@ -15,6 +15,7 @@ MAX_WHOLE_BYTES = 4 << 30
 CHUNK_BYTES = 1 << 16
 CUT = "the connection was cut"
 
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """A store's answer to one request, its body not yet read.
@@ -146,9 +147,7 @@ class ArrowSource(Source):
 
     def _ask(self, start: int, stop: int) -> AbstractContextManager[Answer]:
         num_bytes = max(0, min(stop, self.total_bytes) - start)
-        content = bytes(
-            in_object_store(self.name, lambda: self._file.read_at(num_bytes, start))
-        )
+        content = bytes(in_object_store(self.name, lambda: self._file.read_at(num_bytes, start)))
         self.num_requests += 1
         return nullcontext(Answer(total_bytes=self.total_bytes, tag="", chunks=iter((content,))))
 

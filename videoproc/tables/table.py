@@ -297,7 +297,7 @@ class Table:
 
     def _write_to_log(self, table: DeltaTable, made: Change, *, mark: str) -> None:
         now_ms = int(time.time() * 1000)
-        actions = [
+        actions: list[AddAction | RemoveAction] = [
             *(RemoveAction(name, True, now_ms) for name in made.remove),
             *(self._add_action(shard, now_ms) for shard in made.add),
         ]
@@ -341,7 +341,6 @@ class Table:
     def _open_or_create(self) -> DeltaTable:
         if not self.exists:
             self.folder.mkdir(parents=True, exist_ok=True)
-
 
             def make() -> None:
                 DeltaTable.create(
