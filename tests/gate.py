@@ -39,7 +39,7 @@ class Gate:
         try:
             yield
         finally:
-            self._tell("open")
+            self.open()
 
     @contextmanager
     def silent(self) -> Iterator[None]:
@@ -48,7 +48,10 @@ class Gate:
         try:
             yield
         finally:
-            self._tell("open")
+            self.open()
+
+    def open(self) -> None:
+        self._tell("open")
 
     def close(self) -> None:
         self._process.kill()
