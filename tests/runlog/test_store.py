@@ -218,7 +218,7 @@ def test_artifacts_wait_for_an_object_store_that_is_away(
 ) -> None:
     monkeypatch.setenv("VIDEOPROC_ARTIFACTS", f"{bucket}/folder")
     with gate_to(s3_endpoint) as gate:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", gate.url)
+        monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", gate.url)  # for which it keeps no client yet
         with job_run() as run:
             with gate.refusing(), ThreadPoolExecutor(1) as threads:
                 logged = threads.submit(run.log_text, "content", "a.txt")
