@@ -238,7 +238,7 @@ def test_a_lost_head_ends_client_and_nodes_and_a_new_cluster_goes_on_from_there(
         assert len([line for line in said.splitlines() if line.startswith("error: ")]) == 1
         wait_for(lambda: not nodes.processes_of(three.workspace), timeout_s=200)
         committed = num_clips(indexed)
-        three.command("up", "--nodes", "3", "--cpus", "1")
+        three.command("up", "--cpus", "3")
         said = finish(submit_extract(three, indexed))
         assert f"{committed} clips are in already" in said
     assert_equal(indexed, one_process)
