@@ -40,9 +40,11 @@ PASSED_ON = (
     "AWS_ENDPOINT_URL",
     "AWS_DEFAULT_REGION",
     "AWS_REGION",
+    "VIDEOPROC_STORE_PATIENCE_S",
 )
-"""Where things are. Keys are not passed on: whoever sees a job sees its environment, so a cluster
-has credentials of its own, by its role or from the environment that it was started in."""
+"""Where things are, and how long to wait for a store. Keys are not passed on: whoever sees a job
+sees its environment, so a cluster has credentials of its own, by its role or from the environment
+that it was started in."""
 
 
 PLACES = ("source", "data", "roots", "checkpoints", "output", "results")

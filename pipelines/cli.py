@@ -96,14 +96,23 @@ def _stop(*_: object) -> None:
 
 
 def refusal(error: BaseException) -> JobError | None:
-    """What a full or read-only disk means for the user, also where it was met in a worker, or by a
+    """What a full or read-only disk, or a store that is away, means for the user, also where it was
+    met in a worker, or by a
     library that has words of its own; None for any other error."""
-    for cause in _causes(error):
+    causes = list(_causes(error))
+    # Ray's own error is of its cause's class too, and has the worker's traceback for a message.
+    for cause in reversed(causes):
         if isinstance(cause, OSError) and re.search(STORE_SAID, said := in_one_line(cause)):
             return JobError(
                 f"{said[:MAX_CHARS]}; see that the bucket is there, and that AWS_ENDPOINT_URL and "
                 "the credentials in the environment are right, and run the job again"
             )
+        if isinstance(cause, storage.StoreAwayError):
+            return JobError(
+                f"{in_one_line(cause)[:MAX_CHARS]}; what was committed before is whole: run the "
+                "job again when the store is back, and it goes on where it stopped"
+            )
+    for cause in causes:
         number = getattr(cause, "errno", None)
         for known, said in REFUSALS.items():
             if number == known or (number is None and re.search(said, str(cause), re.IGNORECASE)):

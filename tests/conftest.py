@@ -26,6 +26,7 @@ for name in (
     "VIDEOPROC_BASE_DIR",
     "VIDEOPROC_WORKSPACE",
     "VIDEOPROC_ARTIFACTS",
+    "VIDEOPROC_STORE_PATIENCE_S",
     *(name for name in os.environ if name.startswith("AWS_")),
 ):
     os.environ.pop(name, None)

@@ -16,21 +16,26 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from videoproc.remote import ArrowSource, HttpSource, RangeFile, S3Source, http
+from videoproc.remote import StoreAwayError as StoreAwayError
+from videoproc.remote.patience import TIMEOUTS_S, in_object_store
+from videoproc.remote.patience import patience_s as patience_s
 from videoproc.remote.s3 import STORE_REFUSES as STORE_REFUSES
 from videoproc.remote.s3 import boto_client, boto_errors
 from videoproc.types import UserError
 
 SCHEMES = ("s3", "gs")
 HTTP_SCHEMES = ("http", "https")
-READ_AHEAD_BYTES = 1 << 20  # a remote file is read in ranges of this size
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, order=True)
@@ -85,38 +90,43 @@ class RemotePath:
         return self.is_file() or self.is_dir()
 
     def is_file(self) -> bool:
-        return bool(_store(self).get_file_info(self.key).is_file)
+        return bool(_info(self).is_file)
 
     def is_dir(self) -> bool:
         from pyarrow.fs import FileType
 
-        return bool(_store(self).get_file_info(self.key).type == FileType.Directory)
+        return bool(_info(self).type == FileType.Directory)
 
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Nothing to do: a prefix is there as soon as a file is."""
 
     def open(self, mode: str = "r", *, encoding: str = "utf-8", newline: str | None = None) -> Any:
         """For reading, seekable, in ranges."""
-        raw = cast(BinaryIO, _store(self).open_input_file(self.key))
-        binary = io.BufferedReader(cast(Any, raw), READ_AHEAD_BYTES)
+        binary = io.BufferedReader(open_ranges(self))
         if "b" in mode:
             return binary
         return io.TextIOWrapper(binary, encoding=encoding, newline=newline)
 
     def read_bytes(self) -> bytes:
-        with _store(self).open_input_file(self.key) as file:
-            return bytes(file.readall())
+        def read() -> bytes:
+            with _store(self).open_input_file(self.key) as file:
+                return bytes(file.readall())
+
+        return patient(self, read)
 
     def read_text(self) -> str:
         return self.read_bytes().decode()
 
     def write_bytes(self, content: bytes | memoryview) -> None:
-        with _store(self).open_output_stream(self.key) as file:
-            file.write(content)
+        def write() -> None:
+            with _store(self).open_output_stream(self.key) as file:
+                file.write(content)
+
+        patient(self, write)
 
     def unlink(self, *, missing_ok: bool = False) -> None:
         try:
-            _store(self).delete_file(self.key)
+            patient(self, lambda: _store(self).delete_file(self.key))
         except FileNotFoundError:
             if not missing_ok:
                 raise
@@ -169,10 +179,7 @@ class HttpPath(RemotePath):
     def open(self, mode: str = "r", *, encoding: str = "utf-8", newline: str | None = None) -> Any:
         if set(mode) & set("wax+"):
             _refuse_to_write(self)
-        binary = io.BufferedReader(open_ranges(self))
-        if "b" in mode:
-            return binary
-        return io.TextIOWrapper(binary, encoding=encoding, newline=newline)
+        return super().open(mode, encoding=encoding, newline=newline)
 
     def read_bytes(self) -> bytes:
         with open_ranges(self) as file:
@@ -217,13 +224,27 @@ def shown(place: Anywhere) -> str:
 
 
 def open_ranges(place: RemotePath) -> RangeFile:
-    """The file at a remote place, of which only what is read is fetched. Raises OSError."""
+    """The file at a remote place, of which only what is read is fetched.
+
+    Raises OSError, StoreAwayError.
+    """
     if isinstance(place, HttpPath):
         return RangeFile(HttpSource(place.uri, within=place.within))
     if place.uri.startswith("s3://"):
         bucket, _, key = place.key.partition("/")
         return RangeFile(S3Source(bucket, key))
-    return RangeFile(ArrowSource(_store(place).open_input_file(place.key), name=place.uri))
+    opened = patient(place, lambda: _store(place).open_input_file(place.key))
+    return RangeFile(ArrowSource(opened, name=place.uri))
+
+
+def patient(place: Anywhere, attempt: Callable[[], T]) -> T:
+    """What `attempt` returns, which reads or writes at `place` through a library (pyarrow,
+    deltalake, boto3): where that is in an object store that does not answer, it is tried again for
+    as long as `videoproc.remote.patience` says.
+
+    Raises StoreAwayError then, and at once whatever else the library does.
+    """
+    return attempt() if isinstance(place, Path) else in_object_store(place, attempt)
 
 
 def filesystem(place: Anywhere) -> Any:
@@ -237,11 +258,17 @@ def native(place: Anywhere) -> str:
 
 
 def delta_options(place: Anywhere) -> dict[str, str]:
-    """What deltalake must know beside the environment."""
+    """What deltalake must know beside the environment. It is for `patient` to try again."""
     if isinstance(place, Path):
         return {}
+    connect_s, read_s = TIMEOUTS_S
+    options = {
+        "connect_timeout": f"{connect_s:.0f}s",
+        "timeout": f"{read_s:.0f}s",
+        "max_retries": "1",
+    }
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    return {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}
+    return options | ({"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {})
 
 
 def size_bytes(file: Anywhere) -> int | None:
@@ -251,7 +278,7 @@ def size_bytes(file: Anywhere) -> int | None:
     if isinstance(file, HttpPath):
         found = look(file)
         return None if found is None else found.size_bytes
-    info = _store(file).get_file_info(file.key)
+    info = _info(file)
     return int(info.size) if info.is_file else None
 
 
@@ -307,9 +334,8 @@ def files_below(folder: Anywhere) -> Iterator[File]:
         return
     from pyarrow.fs import FileSelector
 
-    found = _store(folder).get_file_info(
-        FileSelector(folder.key, recursive=True, allow_not_found=True)
-    )
+    below = FileSelector(folder.key, recursive=True, allow_not_found=True)
+    found = patient(folder, lambda: _store(folder).get_file_info(below))
     scheme = folder.uri.partition("://")[0]
     for info in sorted((info for info in found if info.is_file), key=lambda info: info.path):
         yield File(
@@ -346,7 +372,7 @@ def look(file: Anywhere) -> File | None:
         return _http_file(file)
     if file.uri.startswith("s3://"):
         return _s3_file(file)
-    info = _store(file).get_file_info(file.key)
+    info = _info(file)
     if not info.is_file:
         return None
     stamp = f"mtime:{info.mtime_ns}"
@@ -406,23 +432,33 @@ def _http_file(path: HttpPath) -> File | None:
 def _s3_files(folder: RemotePath) -> Iterator[File]:
     bucket, _, prefix = folder.key.partition("/")
     below = f"{prefix}/" if prefix else ""
-    with boto_errors(folder):
-        pages = boto_client().get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=bucket, Prefix=below):
-            for item in page.get("Contents", ()):
-                if not item["Key"].endswith("/"):
-                    path = RemotePath(f"s3://{bucket}/{item['Key']}")
-                    yield _described(path, item, size_bytes=item["Size"])
+    wanted = {"Bucket": bucket, "Prefix": below}
+    while True:
+        page = _asked(folder, lambda: boto_client().list_objects_v2(**wanted))
+        for item in page.get("Contents", ()):
+            if not item["Key"].endswith("/"):
+                path = RemotePath(f"s3://{bucket}/{item['Key']}")
+                yield _described(path, item, size_bytes=item["Size"])
+        if not page.get("IsTruncated"):
+            return
+        wanted["ContinuationToken"] = page["NextContinuationToken"]
 
 
 def _s3_file(file: RemotePath) -> File | None:
     bucket, _, key = file.key.partition("/")
     try:
-        with boto_errors(file):
-            found = boto_client().head_object(Bucket=bucket, Key=key)
+        found = _asked(file, lambda: boto_client().head_object(Bucket=bucket, Key=key))
     except FileNotFoundError:
         return None
     return _described(file, found, size_bytes=found["ContentLength"])
+
+
+def _asked(place: RemotePath, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def once() -> dict[str, Any]:
+        with boto_errors(place):
+            return ask()
+
+    return patient(place, once)
 
 
 def _described(path: RemotePath, item: Mapping[str, Any], *, size_bytes: int) -> File:
@@ -432,6 +468,11 @@ def _described(path: RemotePath, item: Mapping[str, Any], *, size_bytes: int) ->
         stamp="etag:" + item["ETag"].strip('"'),
         modified_s=item["LastModified"].timestamp(),
     )
+
+
+def _info(file: RemotePath) -> Any:
+    """What pyarrow knows of a place."""
+    return patient(file, lambda: _store(file).get_file_info(file.key))
 
 
 def _store(place: RemotePath) -> Any:
@@ -449,6 +490,13 @@ def _make_store(scheme: str, endpoint: str | None) -> Any:
     from pyarrow import fs
 
     if scheme == "gs":
-        return fs.GcsFileSystem()
-    # Opened late, a small file is one request, which is there whole or not at all.
-    return fs.S3FileSystem(endpoint_override=endpoint, allow_delayed_open=True)
+        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=patience_s()))
+    connect_s, read_s = TIMEOUTS_S
+    return fs.S3FileSystem(
+        endpoint_override=endpoint,
+        # Opened late, a small file is one request, which is there whole or not at all.
+        allow_delayed_open=True,
+        connect_timeout=connect_s,
+        request_timeout=read_s,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),  # it is for `patient`
+    )

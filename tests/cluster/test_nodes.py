@@ -16,10 +16,6 @@ from tests.cluster.three_nodes import (
     NODES,
     Nodes,
     assert_equal,
-    cluster_in,
-    decoders,
-    kill_all_but_decoders,
-    wait_for,
 )
 
 pytestmark = pytest.mark.slow
@@ -80,29 +76,3 @@ def test_two_workers_train_on_two_nodes(three: Nodes, extracted: Path) -> None:
     assert code == 0, said
     workers = [actor for actor in three.ask("actors") if "TrainWorker" in actor["class_name"]]
     assert len({actor["node_id"] for actor in workers}) == len(workers) == 2
-
-
-def test_a_lost_node_costs_no_row_and_leaves_no_process(
-    indexed: Path, one_process: Path, tmp_path: Path
-) -> None:
-    shared_memory = set(Path("/dev/shm").glob("plasma*"))
-    with cluster_in(tmp_path / "workspace") as three:
-        job = three.start("-m", "cluster", "submit", "extract", "--data", str(indexed), *EXTRACT)
-        wait_for(lambda: bool(decoders(three, node=3)))
-        kill_all_but_decoders(three, node=3)
-        wait_for(lambda: not nodes.processes_of(three.workspace, node=3))
-        said, _ = job.communicate(timeout=200)
-        assert job.returncode == 0, said
-        gone = next(node_id for node_id, number in three.numbers().items() if number == 3)
-        lost = [task for task in three.ask("tasks") if task["node_id"] == gone]
-        assert "FAILED" in {task["state"] for task in lost}, "it had work when it was killed"
-        wait_for(lambda: three.command("status").splitlines()[3] == "node 3: dead")
-        said = three.command("up")
-        assert "added 1 to 2 nodes" in said
-        assert three.command("status").splitlines()[3].startswith("node 3: 1 CPU, ")
-        temp_dir = Path(three.state.temp_dir)
-        three.command("down")
-        assert not nodes.processes_of(three.workspace)
-        assert not temp_dir.exists()
-        assert set(Path("/dev/shm").glob("plasma*")) <= shared_memory
-    assert_equal(indexed, one_process)

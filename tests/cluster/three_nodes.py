@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from cluster import local, nodes
+from videoproc.storage import Anywhere
 from videoproc.tables import Dataset
 
 NODES = {1, 2, 3}
@@ -98,7 +99,7 @@ def cluster_in(workspace: Path) -> Iterator[Nodes]:
         local.stop_cluster(workspace)
 
 
-def rows(data: Path) -> dict[str, Any]:
+def rows(data: Anywhere) -> dict[str, Any]:
     """The tables that a night makes, each in the order of its key."""
     dataset = Dataset(folder=data)
     return {
@@ -111,7 +112,7 @@ def rows(data: Path) -> dict[str, Any]:
     }
 
 
-def assert_equal(made: Path, wanted: Path) -> None:
+def assert_equal(made: Anywhere, wanted: Anywhere) -> None:
     there = rows(made)
     for name, table in rows(wanted).items():
         assert table.num_rows

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.gate import gate_to
+from videoproc import storage
+from videoproc.storage import at
 from videoproc.tables import Dataset
 
 PROJECT = Path(__file__).parents[2]
@@ -121,6 +124,27 @@ def test_a_read_only_dataset_or_workspace_is_a_line_and_stays_as_it_was(
     assert code == 1
     assert "Read-only file system" in errors(said)[0]
     assert Dataset(folder=data).manifest.read().equals(before)
+
+
+@pytest.mark.slow
+def test_a_store_that_stays_away_ends_the_job_in_a_line_and_blames_no_video(
+    bucket, s3_endpoint, videos, tmp_path
+):
+    for file in videos.rglob("*.mp4"):
+        storage.write_whole(at(bucket) / str(file.relative_to(videos)), file.read_bytes())
+    data = tmp_path / "data"
+    with gate_to(s3_endpoint) as gate:
+        there = {"AWS_ENDPOINT_URL": gate.url}
+        assert run("index", "--source", bucket, "--data", data, **there)[0] == 0
+        with gate.refusing():
+            there["VIDEOPROC_STORE_PATIENCE_S"] = "0.5"
+            code, _, said = run("extract", "--data", data, *FLAGS, **there)
+        assert code == 1
+        (line,) = errors(said)
+        assert re.search(rf"object store does not answer for {bucket}/.*run the job again", line)
+        assert Dataset(folder=data).quarantine.version == -1
+        assert run("extract", "--data", data, *FLAGS, **there)[0] == 0
+    assert len(rows(data)["clips"]) == 6
 
 
 def test_a_table_of_another_schema_is_refused_and_left_alone(videos, tmp_path):

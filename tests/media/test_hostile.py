@@ -320,7 +320,8 @@ class Injection(threading.Thread):
 
 @pytest.mark.parametrize(
     ("signal_number", "error_class"),
-    [(signal.SIGSEGV, "Crash"), (signal.SIGKILL, "Crash"), (signal.SIGSTOP, "Timeout")],
+    # Who was killed begins again, and nobody answers then.
+    [(signal.SIGSEGV, "Crash"), (signal.SIGKILL, "Timeout"), (signal.SIGSTOP, "Timeout")],
 )
 def test_neighbours_of_a_decoder_that_is_struck_are_untouched(
     silent, neighbours, signal_number, error_class
@@ -373,9 +374,11 @@ def digesting_sink():
 @pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.parametrize("target", ["child", "worker"])
 def test_on_ray_neighbours_are_untouched_and_no_child_outlives_its_worker(
-    silent, neighbours, target
+    silent, neighbours, target, monkeypatch
 ):
     from videoproc.runtime.dataflow import Named, run
+
+    monkeypatch.setenv("VIDEOPROC_STORE_PATIENCE_S", "0")
 
     decode = decode_clips(sampling=SAMPLING, size=SIZE, limits=Limits(timeout_s=8))
     spans = [

@@ -45,6 +45,16 @@ def test_a_crash_costs_only_its_call(isolated, signal_number):
     assert isolated.call(abs, -3) == 3
 
 
+def test_a_call_whose_child_was_killed_is_made_once_more(isolated, tmp_path):
+    """As a machine without memory does: it says nothing of the file."""
+    first = str(tmp_path / "first")
+    once = (
+        f"__import__('os').mkdir({first!r}) or __import__('os').kill(__import__('os').getpid(), 9)"
+    )
+    with pytest.raises(FileExistsError):
+        isolated.call(eval, once)
+
+
 @pytest.mark.parametrize(("fn", "value"), [(time.sleep, 60), (signal.raise_signal, signal.SIGSTOP)])
 def test_a_call_that_hangs_is_ended(isolated, fn, value):
     with pytest.raises(MediaError, match=r"not done after 0.5 s") as caught:

@@ -20,7 +20,7 @@ from videoproc import storage
 from videoproc.corpus.layouts.folder import VIDEO_SUFFIXES
 from videoproc.media import write_video
 from videoproc.media.remote import find_media_data, open_for_times
-from videoproc.remote import HttpSource, RangeFile, source
+from videoproc.remote import HttpSource, RangeFile, patience
 
 Pictures = Callable[..., Iterator[np.ndarray]]
 
@@ -222,7 +222,7 @@ def test_a_server_that_fails_in_the_middle_is_an_error_and_not_a_short_video(
     encoded: Path, tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = remuxed(encoded, tmp_path / "a.mkv", "")
-    monkeypatch.setattr(source, "WAITS_S", (0.01,))
+    monkeypatch.setenv(patience.SETTING, "0.01")
     with (
         RangeFile(HttpSource(web.put("/a.mkv", path.read_bytes()))) as file,
         open_for_times(file) as container,

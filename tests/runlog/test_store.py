@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
+from tests.gate import gate_to
 from tests.runlog.conftest import JobRun, Server, free_port
 from videoproc import runlog, storage
 from videoproc.runlog import store
@@ -192,3 +194,22 @@ def test_artifacts_go_to_an_object_store_and_come_back(
     ):
         run.log_json(1, "one.json")
     assert "\n" not in str(raised.value)
+
+
+def test_artifacts_wait_for_an_object_store_that_is_away(
+    job_run: JobRun,
+    bucket: str,
+    s3_endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VIDEOPROC_ARTIFACTS", f"{bucket}/folder")
+    with gate_to(s3_endpoint) as gate:
+        monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", gate.url)  # for which it keeps no client yet
+        with job_run() as run:
+            with gate.refusing(), ThreadPoolExecutor(1) as threads:
+                logged = threads.submit(run.log_text, "content", "a.txt")
+                with pytest.raises(TimeoutError):
+                    logged.result(1.0)
+                gate.open()
+                logged.result()
+            assert run.read_bytes("a.txt") == b"content"

@@ -31,6 +31,7 @@ import av
 
 from videoproc.media.errors import MediaError
 from videoproc.media.limits import Limits
+from videoproc.remote import StoreAwayError
 from videoproc.types import UserError
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class Isolated:
         `fn` must be importable by name from a module other than __main__. Arrays in its result
         arrive read-only, and a `pickle.PickleBuffer` arrives as bytes. Raises MediaError "Crash",
         "Timeout" or "OutOfMemory", or the MediaError that `fn` raised; any other exception of
-        `fn` comes through as itself.
+        `fn` comes through as itself. A call whose child somebody has killed is made once more.
         """
         is_result, value = self._ask((fn, args, kwargs, max_memory_bytes), timeout_s=timeout_s)
         if not is_result:
@@ -109,7 +110,8 @@ class Isolated:
         """What `fn`, which reads one file, comes to in a child: its result, or why there is none.
 
         A broken file may lead any code anywhere. So whatever `fn` raises is taken for an error of
-        this file, under the name of its class and with its traceback; a UserError alone is not.
+        this file, under the name of its class and with its traceback; a UserError is not, nor is
+        a StoreAwayError.
         """
         request = (fn, args, kwargs, limits.max_memory_bytes)
         try:
@@ -119,13 +121,19 @@ class Isolated:
         if is_result or isinstance(value, MediaError):
             outcome: T | MediaError = value
             return outcome
-        if isinstance(value, UserError):
+        if isinstance(value, UserError | StoreAwayError):
             raise value
         notes = getattr(value, "__notes__", [])
         return MediaError(type(value).__name__, "\n".join([str(value), *notes]))
 
     def _ask(self, request: Request, *, timeout_s: float) -> tuple[bool, Any]:
         """(True, the result) or (False, the exception). Raises MediaError as `call` does."""
+        try:
+            return self._ask_once(request, timeout_s=timeout_s)
+        except _KilledError:  # what a file does to its reader has other signals
+            return self._ask_once(request, timeout_s=timeout_s)
+
+    def _ask_once(self, request: Request, *, timeout_s: float) -> tuple[bool, Any]:
         packed = _pack(request)
         kept, child = None, self._idle.get()
         try:
@@ -203,6 +211,10 @@ def _finished(item: Item, future: Future[T]) -> tuple[Item, T]:
     return item, future.result()
 
 
+class _KilledError(MediaError):
+    """Somebody has ended the child: an operator, a node that ran out of memory."""
+
+
 class _Child:
     """A process that answers one call after the other, as its parent sees it."""
 
@@ -243,7 +255,8 @@ class _Child:
             raise MediaError("Timeout", f"not done after {timeout_s:g} s") from error
         except (EOFError, ConnectionError) as error:
             cause = self.end(grace_s=1.0)
-            raise MediaError("Crash", f"the child process ended by {cause}") from error
+            kind = _KilledError if cause == signal.SIGKILL.name else MediaError
+            raise kind("Crash", f"the child process ended by {cause}") from error
         is_result, value = _unpack(*answer)
         return is_result, value
 

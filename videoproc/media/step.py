@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from pickle import PickleBuffer
 from typing import Any
 
 import numpy as np
 
+from videoproc import storage
 from videoproc.media import isolate
 from videoproc.media.cost import Cost
 from videoproc.media.decode import read_clips
@@ -46,11 +48,16 @@ def decode_clips(
     clip_index -1 and no frames: `stage`, `error_class` and `message` say why; in good rows these
     are empty. decode_s is the video's share of seconds for this row. A long video is read in
     several calls, each within `limits`. Where a call fails, the clips of those before it stand,
-    with `accept.truncated` also those that it had read, and the failed row comes last.
+    with `accept.truncated` also those that it had read, and the failed row comes last. Raises
+    StoreAwayError where an object store does not answer: waiting for it is not within `limits`.
     """
+
+    store_s = storage.patience_s()
 
     def decode(row: Row) -> Iterator[Row]:
         passed_on = {key: value for key, value in row.items() if key != "spans"}
+        is_here = isinstance(storage.at(row["uri"]), Path)
+        within = limits if is_here else replace(limits, timeout_s=limits.timeout_s + store_s)
         for part in _parts(list(row["spans"]), sampling=sampling, size=size):
             started = time.monotonic()
             read = isolate.shared().outcome(
@@ -63,7 +70,7 @@ def decode_clips(
                 accept,
                 row.get("size_bytes"),
                 roots,
-                limits=limits,
+                limits=within,
             )
             elapsed_s = time.monotonic() - started
             if isinstance(read, MediaError):  # with nothing else: the child is gone

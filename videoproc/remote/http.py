@@ -18,20 +18,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from videoproc.remote.source import (
-    CHUNK_BYTES,
-    CUT,
-    MAX_WHOLE_BYTES,
-    Answer,
-    Source,
-    TryAgainError,
-    patiently,
-)
+from videoproc.remote.patience import TIMEOUTS_S, TryAgainError, patiently
+from videoproc.remote.source import CHUNK_BYTES, CUT, MAX_WHOLE_BYTES, Answer, Source
 
 if TYPE_CHECKING:
     import requests
 
-TIMEOUTS_S = (10.0, 30.0)  # to connect; between two bytes of an answer
 MAX_WAIT_S = 10.0  # a server that asks for more patience does not get it
 MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504})
 IDENTITY = {"Accept-Encoding": "identity"}  # a range of compressed bytes is of no use
@@ -100,7 +92,11 @@ def look(url: str, *, within: Sequence[str] = ()) -> Found | None:
     None where there is no such file. Raises OSError.
     """
     name = shown(url)
-    return patiently(name, lambda: _look(url, name, within))
+    return patiently(
+        lambda: _look(url, name, within),
+        store=_host(name),
+        give_up=lambda why: _no_answer(name, why),
+    )
 
 
 class HttpSource(Source):
@@ -112,6 +108,13 @@ class HttpSource(Source):
         super().__init__(shown(url), max_whole_bytes=max_whole_bytes)
         self._url = url
         self._within = within
+
+    @property
+    def _store(self) -> str:
+        return _host(self.name)
+
+    def _give_up(self, why: str) -> Exception:
+        return _no_answer(self.name, why)
 
     @contextmanager
     def _ask(self, start: int, stop: int) -> Iterator[Answer]:
@@ -132,6 +135,16 @@ class HttpSource(Source):
                 chunks=iter(()) if code == 416 else _chunks(response),
                 is_whole=code == 200,
             )
+
+
+def _host(name: str) -> str:
+    """The server of an address, which is waited for as one."""
+    return name.partition("://")[2].partition("/")[0]
+
+
+def _no_answer(name: str, why: str) -> OSError:
+    # Not a StoreAwayError: of the many servers of a corpus, one that is away costs its own files.
+    return OSError(f"{name} cannot be read: {why}")
 
 
 def _look(url: str, name: str, within: Sequence[str]) -> Found | None:

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from videoproc.remote.source import CHUNK_BYTES, CUT, Answer, Source, TryAgainError
+from videoproc.remote.patience import TIMEOUTS_S, TryAgainError
+from videoproc.remote.source import CHUNK_BYTES, CUT, Answer, Source
 
 STORE_REFUSES = "the object store refuses"
+BUSY = frozenset({"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException"})
 
 
 class S3Source(Source):
-    """boto3 tries again by itself where no answer comes; a body that breaks off is resumed here."""
+    """An object of a bucket."""
 
     def __init__(self, bucket: str, key: str) -> None:
         super().__init__(f"s3://{bucket}/{key}")
@@ -60,16 +62,23 @@ def _chunks(body: Any) -> Iterator[bytes]:
 
 @contextmanager
 def boto_errors(place: object) -> Iterator[None]:
-    """boto3's errors as those that files have."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    """boto3's errors as those that files have; TryAgainError for what may pass."""
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+    from botocore.exceptions import ConnectionError as NoConnectionError
 
     try:
         yield
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status == 404:
             raise FileNotFoundError(f"{STORE_REFUSES} {place}: {error}") from error
+        if status == 429 or status >= 500 or error.response["Error"].get("Code") in BUSY:
+            raise TryAgainError(str(error)) from error
         raise OSError(f"{STORE_REFUSES} {place}: {error}") from error
     except BotoCoreError as error:
+        is_away = isinstance(error, NoConnectionError | HTTPClientError)
+        if is_away and not isinstance(error, SSLError):
+            raise TryAgainError(str(error)) from error
         raise OSError(f"{STORE_REFUSES} {place}: {error}") from error
 
 
@@ -80,5 +89,9 @@ def boto_client() -> Any:
 @functools.cache
 def _make_boto_client(_: str | None) -> Any:
     import boto3  # half a second, which a night on a disk saves
+    from botocore.config import Config
 
-    return boto3.client("s3")  # made anew it takes 20 ms; threads may share it
+    connect_s, read_s = TIMEOUTS_S
+    # Whoever calls it is patient: videoproc.remote.patience.
+    once = Config(connect_timeout=connect_s, read_timeout=read_s, retries={"max_attempts": 0})
+    return boto3.client("s3", config=once)  # made anew it takes 20 ms; threads may share it

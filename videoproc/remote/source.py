@@ -3,44 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
-WAITS_S = (0.2, 0.5, 1.0, 2.0)  # before the second try, the third, ...; then it is an OSError
+from videoproc.remote.patience import TryAgainError, away, in_object_store, patiently, store_of
+
 MAX_WHOLE_BYTES = 4 << 30
 CHUNK_BYTES = 1 << 16
 CUT = "the connection was cut"
-
-T = TypeVar("T")
-
-
-class TryAgainError(Exception):
-    """A failure that may pass: a busy server, a cut connection. wait_s: as the server asks."""
-
-    def __init__(self, reason: str, *, wait_s: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait_s = wait_s
-
-
-def patiently(name: str, attempt: Callable[[], T]) -> T:
-    """What `attempt` returns, the first time that it does not end in a TryAgainError.
-
-    Raises OSError, with the last reason, when patience is at its end.
-    """
-    for wait_s in WAITS_S:
-        try:
-            return attempt()
-        except TryAgainError as error:
-            time.sleep(max(wait_s, error.wait_s))
-    try:
-        return attempt()
-    except TryAgainError as error:
-        tries = len(WAITS_S) + 1
-        raise OSError(f"{name} cannot be read: {error} ({tries} tries)") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +51,14 @@ class Source(ABC):
         """One request for the bytes [start, stop). Raises OSError, TryAgainError."""
 
     @property
+    def _store(self) -> str:
+        """What is waited for where it does not answer."""
+        return store_of(self.name)
+
+    def _give_up(self, why: str) -> Exception:
+        return away(self.name, why)
+
+    @property
     def total_bytes(self) -> int:
         """The object's size; known after the first fetch."""
         assert self._total_bytes is not None
@@ -90,11 +71,14 @@ class Source(ABC):
     def fetch(self, start: int, stop: int) -> bytes:
         """The bytes [start, stop), fewer where the object ends.
 
-        Raises OSError: one line, with the name; FileNotFoundError where there is no such object.
+        Raises OSError: one line, with the name; FileNotFoundError where there is no such object;
+        StoreAwayError where an object store does not answer.
         """
         if self._whole is None:
             parts: list[bytes] = []
-            patiently(self.name, lambda: self._go_on(parts, start, stop))
+            patiently(
+                lambda: self._go_on(parts, start, stop), store=self._store, give_up=self._give_up
+            )
         return b"".join(parts) if self._whole is None else self._from_whole(start, stop)
 
     def _go_on(self, parts: list[bytes], start: int, stop: int) -> None:
@@ -162,7 +146,8 @@ class ArrowSource(Source):
         self._total_bytes = int(file.size())
 
     def _ask(self, start: int, stop: int) -> AbstractContextManager[Answer]:
-        content = bytes(self._file.read_at(max(0, min(stop, self.total_bytes) - start), start))
+        num_bytes = max(0, min(stop, self.total_bytes) - start)
+        content = bytes(in_object_store(self.name, lambda: self._file.read_at(num_bytes, start)))
         self.num_requests += 1
         return nullcontext(Answer(total_bytes=self.total_bytes, tag="", chunks=iter((content,))))
 

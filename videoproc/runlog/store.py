@@ -32,6 +32,7 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from videoproc.masking import masked
+from videoproc.remote.patience import TryAgainError, patiently
 from videoproc.types import UserError
 
 S3_AWAY = (S3ConnectionError, HTTPClientError)
@@ -129,22 +130,38 @@ def answers(uri: str) -> bool:
 def ask(
     client: mlflow.MlflowClient, call: Callable[[mlflow.MlflowClient, Any], Answer], about: Any
 ) -> Answer:
-    """The answer to `call(client, about)`; Away where there is a server and it does not answer."""
+    """The answer to `call(client, about)`; Away where there is a server and it does not answer.
+
+    An object store that has the artifacts of a local store is waited for as any other is.
+    """
     uri = client.tracking_uri
     if not answers(uri):
         raise Away
+
+    def attempt() -> Answer:
+        try:
+            return call(client, about)
+        except S3_AWAY as error:
+            if is_server(uri):
+                raise
+            raise TryAgainError(one_line(error)) from error
+
     try:
-        return call(client, about)
+        return patiently(attempt, store=ARTIFACTS, give_up=_no_artifacts)
     except (*FAILURES, *S3_FAILURES) as error:
         if is_server(uri) and is_absence(error):
             _away[uri] = time.monotonic()
             raise Away from error
         if isinstance(error, S3_FAILURES):
-            raise UserError(
-                f"a run's artifacts cannot be reached: {one_line(error)}: check {ARTIFACTS}, "
-                "AWS_ENDPOINT_URL and the credentials"
-            ) from error
+            raise _no_artifacts(one_line(error)) from error
         raise
+
+
+def _no_artifacts(why: str) -> UserError:
+    return UserError(
+        f"a run's artifacts cannot be reached: {why}: check {ARTIFACTS}, AWS_ENDPOINT_URL and the "
+        "credentials"
+    )
 
 
 def demand(

@@ -155,5 +155,9 @@ def _quiet() -> None:
     context.enable_progress_bars = False  # the job prints its own, which reads well in a log too
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    # These show the traceback of a task's error, which comes to the job as well: there it is said
+    # in a line, or raised with the traceback that it has.
+    for name in ("exceptions", "_internal.execution.streaming_executor_state"):
+        logging.getLogger(f"ray.data.{name}").setLevel(logging.CRITICAL)
     # Warns that the progress bars are off, as they should be.
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)

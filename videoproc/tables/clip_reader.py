@@ -59,20 +59,26 @@ class ClipReader:
         self._read = list(dict.fromkeys([*self._columns, *needed]))
 
     def __call__(self, place: Place) -> Row:
-        with pq.ParquetFile(
-            storage.native(place.path),
-            metadata=read_footer(place.path),
-            filesystem=storage.filesystem(place.path),
-        ) as shard:
-            group: pa.Table = shard.read_row_group(place.row_group, columns=self._read)
+        group = storage.patient(place.path, lambda: self._group(place))
         schema.check_plain(group.schema, where=place.path)
         row = group.slice(place.row, 1).to_pylist()[0]
         if "frames" in row:
             row["frames"] = decode_frames(row).reshape(-1).data
         return {name: row[name] for name in self._columns}
 
+    def _group(self, place: Place) -> pa.Table:
+        with pq.ParquetFile(
+            storage.native(place.path),
+            metadata=read_footer(place.path),
+            filesystem=storage.filesystem(place.path),
+        ) as shard:
+            return shard.read_row_group(place.row_group, columns=self._read)
+
 
 @functools.lru_cache(OPEN_SHARDS)
 def read_footer(path: Anywhere) -> pq.FileMetaData:
     """A shard's metadata; shards never change."""
-    return pq.read_metadata(storage.native(path), filesystem=storage.filesystem(path))
+    return storage.patient(
+        path,
+        lambda: pq.read_metadata(storage.native(path), filesystem=storage.filesystem(path)),
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -61,12 +62,17 @@ class Table:
     @classmethod
     def opened(cls, folder: Anywhere, *, key: tuple[str, ...]) -> Table:
         """A table that is there, with the columns that it has."""
-        log = DeltaTable(str(folder), storage_options=storage.delta_options(folder))
+        log = storage.patient(
+            folder, lambda: DeltaTable(str(folder), storage_options=storage.delta_options(folder))
+        )
         return cls(folder=folder, schema=pa.schema(log.schema()), key=key)
 
     @property
     def exists(self) -> bool:
-        return DeltaTable.is_deltatable(str(self.folder), storage.delta_options(self.folder))
+        options = storage.delta_options(self.folder)
+        return storage.patient(
+            self.folder, lambda: DeltaTable.is_deltatable(str(self.folder), options)
+        )
 
     @property
     def version(self) -> int:
@@ -216,7 +222,7 @@ class Table:
         """
 
         def change(table: DeltaTable) -> Change:
-            adds = pa.table(table.get_add_actions())
+            adds = pa.table(storage.patient(self.folder, table.get_add_actions))
             sizes = dict(zip(*(adds[n].to_pylist() for n in ("path", "size_bytes")), strict=True))
             small = sorted(name for name, size in sizes.items() if size < SHARD_BYTES // 2)
             if len(small) < SMALL_SHARDS:
@@ -273,21 +279,14 @@ class Table:
             made = change(table)
             if not made.remove and not made.add:
                 return made
-            now_ms = int(time.time() * 1000)
+            mark = uuid.uuid4().hex
             try:
-                table.create_write_transaction(
-                    [
-                        *(RemoveAction(name, True, now_ms) for name in made.remove),
-                        *(self._add_action(shard, now_ms) for shard in made.add),
-                    ],
-                    mode="append",
-                    schema=self.schema,
-                    commit_properties=_next(table),
-                )
+                self._write_to_log(table, made, mark=mark)
             except CommitFailedError:
                 if self._open().version() == table.version():
                     raise  # nobody was faster: the log itself refuses
-                continue
+                if not self._is_marked(table.version() + 1, mark):
+                    continue
             if made.remove:
                 self._forget_keys()
             else:
@@ -296,13 +295,36 @@ class Table:
             return made
         raise ConflictError(f"{self.folder}: {COMMIT_ATTEMPTS} commits lost to another writer")
 
+    def _write_to_log(self, table: DeltaTable, made: Change, *, mark: str) -> None:
+        now_ms = int(time.time() * 1000)
+        actions: list[AddAction | RemoveAction] = [
+            *(RemoveAction(name, True, now_ms) for name in made.remove),
+            *(self._add_action(shard, now_ms) for shard in made.add),
+        ]
+        # Tried again after an answer that was lost, it is refused, as another writer's would be.
+        storage.patient(
+            self.folder,
+            lambda: table.create_write_transaction(
+                actions,
+                mode="append",
+                schema=self.schema,
+                commit_properties=_next(table, mark=mark),
+            ),
+        )
+
+    def _is_marked(self, version: int, mark: str) -> bool:
+        """Whether that commit is the one with this mark: taken by the store, though it seemed not
+        to be."""
+        entry = self.folder / LOG / f"{version:020d}.json"
+        return entry.is_file() and mark in entry.read_text()
+
     def _open(self, version: int | None = None) -> DeltaTable:
+        def load() -> DeltaTable:
+            options = storage.delta_options(self.folder)
+            return DeltaTable(str(self.folder), version=version, storage_options=options)
+
         try:
-            table = DeltaTable(
-                str(self.folder),
-                version=version,
-                storage_options=storage.delta_options(self.folder),
-            )
+            table = storage.patient(self.folder, load)
         except DeltaError as error:
             raise UserError(_unreadable(self.folder, version, error)) from error
         self._check_schema(table)
@@ -319,7 +341,8 @@ class Table:
     def _open_or_create(self) -> DeltaTable:
         if not self.exists:
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
+
+            def make() -> None:
                 DeltaTable.create(
                     str(self.folder),
                     schema=self.schema,
@@ -327,13 +350,17 @@ class Table:
                     configuration=FOR_EVER,
                     storage_options=storage.delta_options(self.folder),
                 )
+
+            try:
+                storage.patient(self.folder, make)
             except CommitFailedError:
                 if not self.exists:  # else another writer has created it meanwhile
                     raise
         return self._open()
 
     def _names(self, table: DeltaTable) -> list[str]:
-        return sorted(pa.table(table.get_add_actions())["path"].to_pylist())
+        adds = storage.patient(self.folder, table.get_add_actions)
+        return sorted(pa.table(adds)["path"].to_pylist())
 
     def _keys_of(self, name: str) -> tuple[str, ...]:
         return row_keys(read_parquet(self.folder / name, list(self.key)), self.key)
@@ -389,11 +416,14 @@ class Table:
 
 def read_parquet(path: Anywhere, columns: list[str] | None = None) -> pa.Table:
     """One shard, wherever it lies. Errors: UserError where its columns are no plain values."""
-    rows = pq.read_table(
-        storage.native(path),
-        columns=columns,
-        partitioning=None,
-        filesystem=storage.filesystem(path),
+    rows = storage.patient(
+        path,
+        lambda: pq.read_table(
+            storage.native(path),
+            columns=columns,
+            partitioning=None,
+            filesystem=storage.filesystem(path),
+        ),
     )
     schema.check_plain(rows.schema, where=path)
     return rows
@@ -403,11 +433,13 @@ def _is_entry(name: str) -> bool:
     return re.fullmatch(r"\d{20}\.json", name) is not None
 
 
-def _next(table: DeltaTable) -> CommitProperties:
+def _next(table: DeltaTable, *, mark: str) -> CommitProperties:
     """The number that only one of two writers can have who have read the same state."""
     last = table.transaction_version(APPLICATION) or 0
     return CommitProperties(
-        max_commit_retries=0, app_transactions=[Transaction(APPLICATION, last + 1)]
+        custom_metadata={"mark": mark},
+        max_commit_retries=0,
+        app_transactions=[Transaction(APPLICATION, last + 1)],
     )
 
 

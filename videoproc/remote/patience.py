@@ -1,0 +1,121 @@
+"""How long a store that does not answer is waited for: one rule for all that reads or writes one.
+
+Videos, shards, logs and commits, in object stores and behind web addresses, are tried again with
+growing waits for `VIDEOPROC_STORE_PATIENCE_S` seconds (60 where it is not set) after the first
+failure. What a store refuses, because it is not there or forbidden, is never asked for again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from videoproc.types import UserError
+
+SETTING = "VIDEOPROC_STORE_PATIENCE_S"
+PATIENCE_S = 60.0
+FIRST_WAIT_S = 0.2  # before the second try; twice that before the next, and so on
+LONGEST_WAIT_S = 5.0
+TIMEOUTS_S = (10.0, 30.0)  # of one try: to connect; between two bytes of an answer
+
+# What those say who talk to stores by themselves: pyarrow, deltalake, Google's client.
+PASSING = re.compile(
+    r"AWS Error (NETWORK_CONNECTION|INTERNAL_FAILURE|SERVICE_UNAVAILABLE|THROTTLING|SLOW_DOWN"
+    r"|REQUEST_TIMEOUT)|curlCode: \d+|(HTTP )?status (code )?(429|5\d\d)"
+    r"|HTTP error|error sending request|UNAVAILABLE"
+)
+
+_given_up: set[str] = set()
+"""Stores that have not answered for so long, and not since: nobody waits for them again."""
+
+T = TypeVar("T")
+
+
+class StoreAwayError(RuntimeError):
+    """An object store has not answered for as long as it is waited for. It is no fault of a file
+    that was to be read there, so it ends the job."""
+
+
+class TryAgainError(Exception):
+    """A failure that may pass: a busy server, a cut connection. wait_s: as the server asks."""
+
+    def __init__(self, reason: str, *, wait_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
+
+
+def patience_s() -> float:
+    """For how many seconds a store is tried again."""
+    text = os.environ.get(SETTING) or str(PATIENCE_S)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise UserError(f"{SETTING} is {text!r}: give seconds, 0 or more")
+    return seconds
+
+
+def patiently(attempt: Callable[[], T], *, store: str, give_up: Callable[[str], Exception]) -> T:
+    """What `attempt` returns, the first time that it does not end in a TryAgainError.
+
+    store: what is waited for; one that was given up is tried once, until it answers again.
+    give_up: makes the error to raise of the last reason.
+    """
+    limit_s = 0.0 if store in _given_up else patience_s()
+    tries, wait_s, first_failed_s = 0, FIRST_WAIT_S, math.inf
+    while True:
+        tries += 1
+        try:
+            made = attempt()
+        except TryAgainError as error:
+            now_s = time.monotonic()
+            first_failed_s = min(first_failed_s, now_s)
+            left_s = limit_s - (now_s - first_failed_s)
+            if left_s <= 0:
+                _given_up.add(store)
+                raise give_up(f"{error} ({tries} tries)") from None
+            # Many workers wait: they should not all come back at the same moment.
+            asked_s = max(wait_s * random.uniform(0.5, 1.0), error.wait_s)
+            time.sleep(min(asked_s, left_s))
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        else:
+            _given_up.discard(store)
+            return made
+
+
+def in_object_store(place: object, attempt: Callable[[], T]) -> T:
+    """What `attempt` returns, which talks to the object store of `place` through boto3, pyarrow or
+    deltalake; patiently.
+
+    Raises StoreAwayError where the store does not answer, and what the store says as it is.
+    """
+
+    def once() -> T:
+        try:
+            return attempt()
+        except Exception as error:
+            if not may_pass(error):
+                raise
+            raise TryAgainError(" ".join(str(error).split())) from error
+
+    return patiently(once, store=store_of(place), give_up=lambda why: away(place, why))
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether a library's error says that a store did not answer, or was too busy."""
+    return PASSING.search(" ".join(str(error).split())) is not None
+
+
+def away(place: object, why: str) -> StoreAwayError:
+    return StoreAwayError(f"the object store does not answer for {place}: {why}")
+
+
+def store_of(place: object) -> str:
+    """The store of s3://bucket/file and the like, which is one for all buckets."""
+    return str(place).partition("://")[0] + " " + os.environ.get("AWS_ENDPOINT_URL", "")
