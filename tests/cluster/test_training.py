@@ -33,6 +33,12 @@ def shrinking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
         yield nodes
 
 
+@pytest.fixture
+def clips(_extracted: Path) -> Path:
+    """The small corpus with clips, for every run the same. Read it only."""
+    return _extracted
+
+
 @pytest.fixture(scope="module")
 def undisturbed(shrinking: Nodes, _extracted: Path) -> Path:
     """The last checkpoint of a run of two workers that nothing happens to."""
@@ -130,10 +136,10 @@ def assert_same(made: Path, wanted: Path) -> None:
 
 
 def test_at_a_notice_a_checkpoint_is_written_and_another_node_takes_over(
-    shrinking: Nodes, _extracted: Path, undisturbed: Path
+    shrinking: Nodes, clips: Path, undisturbed: Path
 ) -> None:
     # No checkpoints within epochs are asked for: what stands in one was written for the notice.
-    with training(shrinking, _extracted) as run:
+    with training(shrinking, clips) as run:
         run.wait(lambda position: position.epoch == 1)
         leaving = run.nodes_that_train()[0]
         assert leaving != HEAD
@@ -158,9 +164,9 @@ def give_notice(nodes: Nodes, number: int, *, seconds: int) -> None:
 
 
 def test_a_node_lost_in_mid_epoch_is_replaced_and_the_run_ends_as_if_it_had_not_been(
-    shrinking: Nodes, _extracted: Path, undisturbed: Path
+    shrinking: Nodes, clips: Path, undisturbed: Path
 ) -> None:
-    with training(shrinking, _extracted, "--loop.checkpoint_every_steps=5") as run:
+    with training(shrinking, clips, "--loop.checkpoint_every_steps=5") as run:
         run.wait(in_mid_epoch)
         lost = run.nodes_that_train()[0]
         assert lost != HEAD
@@ -176,11 +182,11 @@ def test_a_node_lost_in_mid_epoch_is_replaced_and_the_run_ends_as_if_it_had_not_
 
 
 def test_with_fewer_allowed_training_goes_on_with_the_workers_that_are_left(
-    shrinking: Nodes, _extracted: Path, undisturbed: Path
+    shrinking: Nodes, clips: Path, undisturbed: Path
 ) -> None:
     flags = ("--loop.checkpoint_every_steps=5", "--min_workers=1")
     alive = sum(node["state"] == "ALIVE" for node in shrinking.ask("nodes"))
-    with training(shrinking, _extracted, *flags, f"--workers={alive}") as run:
+    with training(shrinking, clips, *flags, f"--workers={alive}") as run:
         run.wait(in_mid_epoch)
         training_nodes = run.nodes_that_train()
         assert len(training_nodes) == alive

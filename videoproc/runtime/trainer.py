@@ -44,6 +44,7 @@ from videoproc.learning.config import LoopConfig
 from videoproc.learning.loop import Report, Trainer
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
+from videoproc.runtime.news import Epoch, News, Notice, Started, Stopped
 from videoproc.runtime.placement import Placement
 from videoproc.runtime.workers import Resources, WorkerConfig, awaited, needs_of_each
 from videoproc.storage import Anywhere
@@ -53,10 +54,14 @@ from videoproc.types import UserError
 POLL_S = 0.5
 START_S = 10.0  # workers that start at once are up by then: nothing to say
 SAY_AGAIN_S = 60.0
+LOOK_S = 60.0
 NODE_ID = "ray.io/node-id"  # Ray's own label
 DRIVER_WROTE = ".driver"  # in the folder of checkpoints; who does not see it sees another folder
-# Two minutes of notice on AWS are enough for anything, half a minute elsewhere for a short poll.
+# Of the half minute of notice that some clouds give, 5 s would be too many to lose.
 os.environ.setdefault("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "2")
+# Ray Train counts a lost node's cores for some seconds more, and then waits so long before it
+# counts again: 60 s was a minute lost after each loss of an elastic run.
+os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "15")
 
 Say = Callable[[str], None]
 
@@ -74,36 +79,6 @@ class Assignment:
     train: Sequence[Sample]
     val: Sequence[Sample]
     folder: Anywhere
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Heard from the workers: the metrics of an epoch."""
-
-    metrics: dict[str, float]
-    number: int
-
-
-@dataclass(frozen=True)
-class Started:
-    """Heard from the workers: so many of them train from now on."""
-
-    workers: int
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """Heard from Ray Train's controller: the workers have failed, and why."""
-
-    why: str
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Heard from the workers: a node that they stand on will be taken away."""
-
-    nodes: tuple[str, ...]
-    in_s: float | None
 
 
 def fit(
@@ -153,6 +128,8 @@ def fit(
         raise
     finally:
         shutil.rmtree(scratch / assignment.folder.name, ignore_errors=True)
+        if isinstance(assignment.folder, Path):
+            (assignment.folder / DRIVER_WROTE).unlink(missing_ok=True)
 
 
 def _scaling(workers: WorkerConfig, needs: Resources) -> ScalingConfig:
@@ -193,9 +170,6 @@ def _check_all_see(folder: Anywhere, placement: Placement) -> None:
             raise _unseen(folder, asked[answer])
 
 
-LOOK_S = 60.0
-
-
 def _unseen(folder: Path, node: str) -> UserError:
     return UserError(
         f"checkpoints are to lie in {str(folder)!r}, which node {node[:8]} does not see: name a "
@@ -214,7 +188,7 @@ def _train_worker(config: dict[str, Any]) -> None:
         torch.set_num_threads(_own_cpus())
     world = World.current(device)
 
-    def tell(what: Epoch | Started | Notice) -> None:
+    def tell(what: News) -> None:
         if world.rank == 0:
             with suppress(
                 RayActorError
@@ -301,7 +275,7 @@ class Waiting:
     since: float | None = field(default_factory=time.monotonic)  # None while workers train
     said: float = float("-inf")
 
-    def hear(self, what: Started | Stopped | Notice) -> None:
+    def hear(self, what: News) -> None:
         if isinstance(what, Started):
             if self.said > 0 or what.workers != self.workers.workers:
                 self.say(f"{what.workers} worker(s) train")
@@ -309,7 +283,7 @@ class Waiting:
         elif isinstance(what, Notice):
             in_s = "" if what.in_s is None else f" in {what.in_s:.0f} s"
             self.say(f"node(s) {', '.join(n[:8] for n in what.nodes)} go{in_s}: checkpoint now")
-        elif self.since is None:
+        elif isinstance(what, Stopped) and self.since is None:
             self.since = time.monotonic()
             self.say(f"{what.why}: the workers start again from the last checkpoint")
 
@@ -354,7 +328,7 @@ class _Listening:
                     return
                 self._waiting.look()
 
-    def _take(self, what: Epoch | Started | Stopped | Notice) -> None:
+    def _take(self, what: News) -> None:
         if isinstance(what, Epoch):
             self._on_report(what.metrics, what.number)
         else:

@@ -86,8 +86,8 @@ def awaited(workers: WorkerConfig, needs: Resources) -> str | None:
         return f"waits for nodes: {_wanted(workers, needs)}"
     if _is_pending(needs):
         return (
-            f"waits for what others use now: {workers.workers} worker(s) take {_said(needs)} each, "
-            f"and the cluster has {_said(_free(needs))} left"
+            f"waits for room: {workers.workers} worker(s) take {_said(needs)} each, and "
+            f"{_said(_free(needs))} is free in the cluster"
         )
     return None
 
