@@ -135,6 +135,20 @@ def test_nodes_that_are_not_there_are_waited_for_by_name() -> None:
     ]
 
 
+def test_what_is_waited_for_when_a_node_has_gone_with_notice_is_said_too() -> None:
+    said: list[str] = []
+    watch = waiting(said)
+    watch.hear(Started(2))
+    watch.hear(Notice(("0123456789",), 28.4))
+    with queued(4):
+        watch.look()
+        assert len(said) == 1
+        assert watch.since is not None
+        watch.since -= 60
+        watch.look()
+    assert said[1].startswith("waits for room: ")
+
+
 def test_what_befalls_the_workers_is_said_once() -> None:
     said: list[str] = []
     watch = waiting(said, workers=3, min_workers=1)
@@ -146,5 +160,5 @@ def test_what_befalls_the_workers_is_said_once() -> None:
     assert said == [
         "node(s) 01234567 go in 28 s: checkpoint now",
         "worker 1 died: the workers start again from the last checkpoint",
-        "2 worker(s) train",
+        "2 worker(s) go on from the last checkpoint",
     ]

@@ -54,6 +54,7 @@ from videoproc.types import UserError
 POLL_S = 0.5
 START_S = 10.0  # workers that start at once are up by then: nothing to say
 SAY_AGAIN_S = 60.0
+NO_DEADLINE_S = 120.0  # what Ray Train gives a node that goes nobody knows when
 LOOK_S = 60.0
 NODE_ID = "ray.io/node-id"  # Ray's own label
 DRIVER_WROTE = ".driver"  # in the folder of checkpoints; who does not see it sees another folder
@@ -274,18 +275,28 @@ class Waiting:
     say: Say
     since: float | None = field(default_factory=time.monotonic)  # None while workers train
     said: float = float("-inf")
+    starts: int = 0
 
     def hear(self, what: News) -> None:
         if isinstance(what, Started):
-            if self.said > 0 or what.workers != self.workers.workers:
+            if self.starts:
+                self.say(f"{what.workers} worker(s) go on from the last checkpoint")
+            elif self.said > 0 or what.workers != self.workers.workers:
                 self.say(f"{what.workers} worker(s) train")
+            self.starts += 1
             self.since, self.said = None, float("-inf")
         elif isinstance(what, Notice):
             in_s = "" if what.in_s is None else f" in {what.in_s:.0f} s"
             self.say(f"node(s) {', '.join(n[:8] for n in what.nodes)} go{in_s}: checkpoint now")
-        elif isinstance(what, Stopped) and self.since is None:
+            # Ray Train then stops the workers without a word.
+            self.since = time.monotonic() + (NO_DEADLINE_S if what.in_s is None else what.in_s)
+        elif isinstance(what, Stopped) and not self.is_stopped:
             self.since = time.monotonic()
             self.say(f"{what.why}: the workers start again from the last checkpoint")
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.since is not None and self.since <= time.monotonic()
 
     def look(self) -> None:
         now = time.monotonic()
