@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -141,6 +143,25 @@ def assert_same(made: Path, wanted: Path) -> None:
     assert measured(positions[0]) == measured(positions[1])
 
 
+def test_a_node_that_does_not_see_the_checkpoints_is_named_before_training_starts(
+    shrinking: Nodes, clips: Path, tmp_path: Path
+) -> None:
+    # Another folder for every process, as a path is on machines that share no disk.
+    checkpoints = ("--checkpoints", "/proc/self/cwd/checkpoints", "--workers", "2")
+    command = ("-m", "pipelines.train", "--data", str(clips), "--model", "cnn", *checkpoints)
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env=shrinking.environ(shrinking.exports()),
+        capture_output=True,
+        text=True,
+        timeout=MAX_S,
+    )
+    assert done.returncode == 2, done.stderr
+    assert re.search(r"^error: checkpoints .* which node \w+ does not see: name a", done.stderr)
+    assert not any(actor["class_name"].endswith("TrainWorker") for actor in shrinking.ask("actors"))
+
+
 def test_at_a_notice_a_checkpoint_is_written_and_another_node_takes_over(
     shrinking: Nodes, clips: Path, undisturbed: Path
 ) -> None:
@@ -159,7 +180,7 @@ def test_at_a_notice_a_checkpoint_is_written_and_another_node_takes_over(
 
 @contextmanager
 def notice(nodes: Nodes, number: int, *, seconds: int) -> Iterator[None]:
-    """What a cloud's notice comes to, by Ray's own command; it returns late, the node knows soon."""
+    """What a cloud's notice comes to, by Ray's own command; it returns late."""
     (node_id,) = [node_id for node_id, n in nodes.numbers().items() if n == number]
     with nodes.start(
         *("-m", "ray.scripts.scripts", "drain-node", "--address", nodes.state.gcs_address),
