@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines import cli
@@ -36,7 +38,12 @@ def train_and_evaluate(config: NightlyConfig, diary: Diary) -> None:
         run = runlog.find_run(data=folder, workspace=workspace, tags=tags)
         if run is None:
             with diary.phase(f"train {model}"):
-                run = runlog.open_run(train(wanted), workspace=workspace)
+                left = _left_by_a_night(tags, config, workspace)
+                if left is not None:
+                    say(
+                        "nightly", f"{model}: run {left} was stopped as it learned this: it goes on"
+                    )
+                run = runlog.open_run(train(replace(wanted, resume=left)), workspace=workspace)
             diary.trained.add(model)
         else:
             say("nightly", f"{model}: as run {run.run_id} has learned it, not trained again")
@@ -45,6 +52,17 @@ def train_and_evaluate(config: NightlyConfig, diary: Diary) -> None:
             with diary.phase(f"evaluate {model}"):
                 evaluate(measured)
         diary.models[model] = run
+
+
+def _left_by_a_night(tags: Mapping[str, str], config: NightlyConfig, workspace: Path) -> str | None:
+    """The run with these tags that an earlier night began and did not end, by its id.
+
+    One night at a time works on a dataset, so that nobody trains it still; one that was begun by
+    hand may be under way.
+    """
+    folder = cli.absolute(config.data)
+    run = runlog.find_run(data=folder, workspace=workspace, tags=tags, finished=False)
+    return run.run_id if run is not None and "night" in run.tags else None
 
 
 def predict_with_best(config: NightlyConfig, diary: Diary) -> None:

@@ -23,7 +23,9 @@ from videoproc.models import build_model, model_config
 from videoproc.report.progress import say
 from videoproc.runtime import metrics as counters
 from videoproc.runtime import session, trainer
-from videoproc.runtime.trainer import Assignment, WorkerConfig
+from videoproc.runtime.placement import Placement
+from videoproc.runtime.trainer import Assignment
+from videoproc.runtime.workers import WorkerConfig
 from videoproc.storage import Anywhere
 from videoproc.tables import Dataset, Recipe
 from videoproc.tasks import Task, select_task
@@ -41,9 +43,13 @@ class TrainConfig:
         model_settings: settings of the architecture that differ from its defaults.
         loop: how the model is trained.
         workers: processes that train together, each on its part of every batch.
-        cpus_per_worker: cores for each worker; by default the cluster's cores are shared out.
-        gpu: auto (one GPU a worker where the cluster has enough), true or false.
-        max_failures: times that lost workers are restarted from the last checkpoint.
+        min_workers: go on with as few as this while there is no room for all, as after the loss of
+            a node; by default training waits for room. The number changes rounding, and dropout.
+        cpus_per_worker: cores for each worker; by default those of the nodes are shared out.
+        gpu: auto (one GPU a worker where the nodes have enough), true or false.
+        max_failures: times that lost workers are restarted from the last checkpoint; those whose
+            node was taken away with notice are not counted.
+        placement: which nodes the workers stand on, and what else each takes there.
         resume: the id of a run to go on with; its other settings must be the same.
         checkpoints: the folder of checkpoints, here or in an object store (s3://), one folder a
             run; every worker must reach it. By default WORKSPACE/runs.
@@ -55,9 +61,11 @@ class TrainConfig:
     model_settings: dict[str, Any] = field(default_factory=dict)
     loop: LoopConfig = field(default_factory=LoopConfig)
     workers: int = 1
+    min_workers: int | None = None
     cpus_per_worker: int | None = None
     gpu: str = "auto"
     max_failures: int = 2
+    placement: Placement = field(default_factory=Placement)
     resume: str | None = None
     checkpoints: str | None = None
 
@@ -68,9 +76,11 @@ class TrainConfig:
     def worker_config(self) -> WorkerConfig:
         return WorkerConfig(
             workers=self.workers,
+            min_workers=self.min_workers,
             cpus_per_worker=self.cpus_per_worker,
             gpu=self.gpu,
             max_failures=self.max_failures,
+            placement=self.placement,
         )
 
 
@@ -150,7 +160,7 @@ def prepare(config: TrainConfig) -> Prepared:
     )
     key = schema.content_id(
         asdict(card),
-        asdict(_decisive(config)),
+        _decisive(config),
         [[sample.row["clip_id"], sample.row["label"]] for sample in train_samples],
         [[sample.row["clip_id"], sample.row["label"]] for sample in val_samples],
         LEARNING_VERSION,
@@ -192,9 +202,13 @@ def check_settings(
     return task, asdict(model_settings), frame_shape
 
 
-def _decisive(config: TrainConfig) -> TrainConfig:
-    """The config without what changes no weight, or stands in the card already."""
-    return replace(
+def _decisive(config: TrainConfig) -> dict[str, Any]:
+    """The config without what changes no weight, or stands in the card already.
+
+    Settings that are younger than the first keys are left out whole, so that those stay what they
+    were.
+    """
+    bare = replace(
         config,
         data="",
         model_settings={},
@@ -204,6 +218,8 @@ def _decisive(config: TrainConfig) -> TrainConfig:
         resume=None,
         checkpoints=None,
     )
+    younger = ("min_workers", "placement")
+    return {name: value for name, value in asdict(bare).items() if name not in younger}
 
 
 def _split(
@@ -279,19 +295,20 @@ def _fit(
             f"{metrics['train/clips_per_second']:.0f} clips/s",
         )
 
+    assignment = Assignment(
+        loop=config.loop, card=prepared.card, train=prepared.train, val=prepared.val, folder=folder
+    )
     with session.cluster():
-        trainer.fit(
-            Assignment(
-                loop=config.loop,
-                card=prepared.card,
-                train=prepared.train,
-                val=prepared.val,
-                folder=folder,
-            ),
-            workers=config.worker_config,
-            scratch=workspace / "ray_train",
-            on_report=on_report,
-        )
+        try:
+            trainer.fit(
+                assignment,
+                workers=config.worker_config,
+                scratch=workspace / "ray_train",
+                on_report=on_report,
+                say=lambda text: say("train", f"{config.model}: {text}"),
+            )
+        except trainer.WorkersLostError as error:
+            raise cli.JobError(f"{error}: --resume {run.run_id}") from None
 
 
 def _log_model(run: runlog.Run, best: Anywhere, task: Task) -> None:

@@ -90,10 +90,10 @@ class Nodes:
 
 
 @contextmanager
-def cluster_in(workspace: Path) -> Iterator[Nodes]:
+def cluster_in(workspace: Path, *, number: int = 3) -> Iterator[Nodes]:
     three = Nodes(workspace)
     try:
-        three.command("up", "--nodes", "3", "--cpus", "1")
+        three.command("up", "--nodes", str(number), "--cpus", "1")
         yield three
     finally:
         local.stop_cluster(workspace)

@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from pipelines import cli
-from pipelines.train import TrainConfig, prepare, train
+from pipelines.train import TrainConfig, _decisive, prepare, train
 from videoproc import runlog
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Position
 from videoproc.learning.config import LoopConfig, OptimConfig
+from videoproc.runtime.placement import Placement
 from videoproc.tables import Dataset
 from videoproc.types import UserError
 
@@ -148,6 +149,7 @@ def test_the_training_key_is_that_of_data_and_settings(
         return prepare(make_config(extracted, **settings)).training_key
 
     assert key() == key(cpus_per_worker=3, max_failures=7, loop={"checkpoint_every_steps": 1})
+    assert key() == key(min_workers=1, placement=Placement(labels={"videoproc/role": "train"}))
     assert len({key(), key(workers=1), key(loop={"epochs": 9}), key(model_settings={})}) == 4
     before = key()
     rewrite_manifest(
@@ -158,6 +160,14 @@ def test_the_training_key_is_that_of_data_and_settings(
         ),
     )
     assert key() != before
+
+
+def test_settings_that_came_later_leave_the_keys_of_earlier_runs_as_they_were() -> None:
+    decisive = _decisive(TrainConfig(data="d", model="cnn", workers=3))
+    assert set(decisive) == {
+        *("data", "model", "task", "model_settings", "loop", "workers", "cpus_per_worker", "gpu"),
+        *("max_failures", "resume", "checkpoints"),
+    }
 
 
 @pytest.mark.usefixtures("ray_is_not_asked")
@@ -242,10 +252,18 @@ def test_wrong_worker_settings_are_named(settings: dict, complaint: str) -> None
 def test_more_workers_than_the_cluster_has_cores_are_refused(
     extracted: Path, make_config: MakeConfig
 ) -> None:
-    with pytest.raises(
-        UserError, match=r"workers is 99 with 1 cores each, the cluster's nodes have \[3\]"
-    ):
+    with pytest.raises(UserError, match=r"workers is 99 with 1 CPU each, .* have room for 3"):
         train(make_config(extracted, workers=99))
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_checkpoints_that_a_worker_would_write_elsewhere_are_refused_in_one_line(
+    extracted: Path, make_config: MakeConfig
+) -> None:
+    # Every process has another folder under this name, as machines have that share no disk.
+    config = make_config(extracted, checkpoints="/proc/self/cwd/checkpoints", max_failures=99)
+    with pytest.raises(UserError, match="does not see: name a folder that all machines share"):
+        train(config)
 
 
 def test_wrong_input_ends_with_code_2_and_one_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -164,3 +165,19 @@ def test_a_killed_worker_is_replaced_and_the_job_ends_with_the_same_metrics(
         assert process.returncode == 0, output
     assert not at_the_kill.finished
     assert_same(histories(workspace, run_id), uninterrupted)
+
+
+def test_a_worker_lost_too_often_ends_the_job_with_one_line_that_says_how_to_go_on(
+    extracted: Path, workspace: Path
+) -> None:
+    with training(extracted, "--max_failures=0") as process:
+        run_id = wait_for_mid_epoch(process, workspace)
+        os.kill(worker_processes(process.pid)[0], signal.SIGKILL)
+        output, _ = process.communicate(timeout=MAX_S)
+    assert process.returncode == 1
+    (error,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert re.search(
+        r"workers were lost more than max_failures \(0\) times.* worker \d died", error
+    )
+    assert error.endswith(f"--resume {run_id}")
+    assert "Traceback" not in output

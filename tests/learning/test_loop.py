@@ -117,6 +117,44 @@ def test_a_resumed_run_stands_in_the_middle_of_its_epoch(make_trainer: MakeTrain
     assert (position.epoch, position.batch, position.step) == (1, 1, 6)
 
 
+def test_at_a_notice_a_checkpoint_is_written_at_that_step_and_training_goes_on(
+    make_trainer: MakeTrainer,
+) -> None:
+    whole = make_trainer("whole", dropout=0.5)
+    whole.fit()
+    warned = make_trainer("warned", dropout=0.5)
+    warned.is_leaving = lambda: warned.position.step == 7  # asked before the step is counted
+    stop_at(warned, 9)
+    with pytest.raises(PulledPlugError):
+        warned.fit()
+    resumed = make_trainer("warned", dropout=0.5)
+    assert (resumed.position.epoch, resumed.position.batch, resumed.position.step) == (1, 3, 8)
+    resumed.fit()
+    torch.testing.assert_close(resumed.model.state_dict(), whole.model.state_dict(), rtol=0, atol=0)
+
+
+def test_a_notice_at_an_epochs_last_step_saves_before_the_validation_and_again_after_it(
+    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_trainer("whole", epochs=1)
+    whole.fit()
+    warned = make_trainer("warned", epochs=1)
+    warned.is_leaving = lambda: warned.position.step == 4
+
+    def pull_plug() -> None:
+        raise PulledPlugError
+
+    monkeypatch.setattr(warned, "_validate", pull_plug)
+    with pytest.raises(PulledPlugError):
+        warned.fit()
+    resumed = make_trainer("warned", epochs=1)
+    assert (resumed.position.batch, resumed.position.step) == (5, 5)
+    resumed.fit()
+    assert checkpoint.last_position(resumed.folder).finished
+    assert resumed.position.history[0]["train/loss"] == whole.position.history[0]["train/loss"]
+    assert resumed.position.history[0]["val/loss"] == whole.position.history[0]["val/loss"]
+
+
 def test_resuming_a_finished_run_changes_nothing(make_trainer: MakeTrainer) -> None:
     reported: list = []
     done = make_trainer().fit()

@@ -106,10 +106,15 @@ def test_the_newest_finished_run_with_the_tags_is_found(
         with job_run() as run:
             run.set_tags({"training_key": key})
         made.append(run.run_id)
-    failed_run(job_run).set_tags({"training_key": "b"})
+    failed = failed_run(job_run)
+    failed.set_tags({"training_key": "b"})
     found = runlog.find_run(data=data, workspace=workspace, tags={"training_key": "b"})
     assert found is not None
     assert found.run_id == made[-1]
+    tags = {"training_key": "b"}
+    found = runlog.find_run(data=data, workspace=workspace, tags=tags, finished=False)
+    assert found is not None
+    assert found.run_id == failed.run_id
     assert runlog.find_run(data=data, workspace=workspace, tags={"training_key": "c"}) is None
 
 

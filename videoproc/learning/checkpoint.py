@@ -97,7 +97,9 @@ def save(
 ) -> None:
     """Write the checkpoint of `position.step` and drop those that are neither last nor best."""
     final = folder / _name(position.step)
-    if isinstance(folder, Path):
+    if (final / POSITION).exists():  # the same step has the same weights: an epoch ended with it
+        storage.write_whole(final / POSITION, _json(position).encode())
+    elif isinstance(folder, Path):
         temporary = folder / f".{final.name}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -121,8 +123,12 @@ def _write(
 ) -> None:
     save_file(_contiguous(model.state_dict()), folder / MODEL)
     save_file(_optimiser_tensors(optimiser), folder / OPTIMISER)
-    (folder / CARD).write_text(json.dumps(asdict(card), indent=2))
-    (folder / POSITION).write_text(json.dumps(asdict(position), indent=2))
+    (folder / CARD).write_text(_json(card))
+    (folder / POSITION).write_text(_json(position))
+
+
+def _json(value: Card | Position) -> str:
+    return json.dumps(asdict(value), indent=2)
 
 
 def resume(

@@ -3,6 +3,8 @@
 Losses are summed over the workers and divided by the global count, so that with dropout off the
 number of workers changes nothing but rounding. The position stands in the checkpoint: a resumed
 run sees exactly the samples, and draws exactly the dropout, that the uninterrupted one would have.
+With another number of workers it sees the same samples, and draws other dropout: that is seeded by
+rank too.
 """
 
 from __future__ import annotations
@@ -30,9 +32,17 @@ Report = Callable[[dict[str, float], int], None]
 """Takes metrics and the epoch that they belong to, counted from 0. Called on rank 0 only."""
 
 
+def _stays() -> bool:
+    return False
+
+
 @dataclass(kw_only=True)
 class Trainer:
-    """One run of training: what it trains, on what, where to, and how far it has got."""
+    """One run of training: what it trains, on what, where to, and how far it has got.
+
+    is_leaving: asked on each worker after every step, whether a machine is about to be taken away:
+    where one worker says so, all save a checkpoint there and then, and go on. It must say so once.
+    """
 
     config: LoopConfig
     task: Task
@@ -42,14 +52,21 @@ class Trainer:
     folder: Anywhere
     report: Report
     world: World
+    is_leaving: Callable[[], bool] = _stays
 
     def __post_init__(self) -> None:
+        self._leaving = False
         torch.manual_seed(self.config.seed)
         self.model = self.card.build().to(self.world.device)
         self.optimiser = make_optimiser(self.model, self.config.optim)
         self.position = checkpoint.resume(
             self.folder, model=self.model, optimiser=self.optimiser, device=self.world.device
         )
+        steps = self.world.gather(self.position.step)
+        if len(set(steps)) > 1:  # a shared disk that shows some machines what was a moment ago
+            raise RuntimeError(
+                f"the workers find different last checkpoints in {self.folder}: {steps}"
+            )
         self.wrapped = self.world.wrap(self.model)
         self.batches_per_epoch = -(-len(self.train) // self.config.batch_size)
         self.total_steps = self.batches_per_epoch * self.config.epochs
@@ -84,8 +101,12 @@ class Trainer:
             position.batch += 1
             position.step += 1
             every = self.config.checkpoint_every_steps
-            if every and position.step % every == 0 and position.batch < self.batches_per_epoch:
-                self._save()  # an epoch's last batch is saved with the epoch's metrics
+            # An epoch's last batch is saved with the epoch's metrics, unless there is no time.
+            is_due = (
+                every and position.step % every == 0 and position.batch < self.batches_per_epoch
+            )
+            if is_due or self._leaving:
+                self._save()
         elapsed_s = time.perf_counter() - started
         metrics = {
             "train/loss": position.loss_sum / position.loss_count,
@@ -118,7 +139,9 @@ class Trainer:
         (loss_sum * self.world.size / batch.global_size).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip_norm)
         self.optimiser.step()
-        return self.world.sum(loss_sum.item())
+        total, leaving = self.world.sums(loss_sum.item(), self.is_leaving())
+        self._leaving = leaving > 0  # of all workers at the same step
+        return total
 
     def _validate(self) -> dict[str, float]:
         scores, losses = score(

@@ -41,11 +41,15 @@ class World:
 
     def sum(self, value: float) -> float:
         """The sum over the workers, in double precision."""
+        return self.sums(value)[0]
+
+    def sums(self, *values: float) -> list[float]:
+        """The sum over the workers of each value, in one exchange."""
         if self.size == 1:
-            return value
-        total = torch.tensor([value], dtype=torch.float64, device=self.device)
-        dist.all_reduce(total)
-        return float(total.item())
+            return list(values)
+        totals = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(totals)
+        return [float(total) for total in totals.tolist()]
 
     def gather(self, value: T) -> list[T]:
         """Every worker's value, in the order of ranks, on every worker."""

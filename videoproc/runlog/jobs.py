@@ -178,16 +178,20 @@ def resolve_run(prefix: str, *, workspace: Path) -> Run:
     return open_run(next(iter(ids), prefix), workspace=workspace)
 
 
-def find_run(*, data: Anywhere, workspace: Path, tags: Mapping[str, str]) -> Run | None:
-    """The newest finished run of a dataset's comparisons with these tags.
+def find_run(
+    *, data: Anywhere, workspace: Path, tags: Mapping[str, str], finished: bool = True
+) -> Run | None:
+    """The newest finished run of a dataset's comparisons with these tags; without `finished` the
+    newest of those that are under way, have failed, or whose driver was killed.
 
     Where the server does not answer, among the runs in the journal.
     """
     kept = {key: masked(value) for key, value in tags.items()}
+    condition = f"attributes.status {'=' if finished else '!='} 'FINISHED'"
 
     def newest(client: mlflow.MlflowClient, name: str) -> mlflow.entities.Run | None:
         experiments = store.named_experiments(client, (name,))
-        return store.with_tags(client, experiments, kept, "attributes.status = 'FINISHED'")
+        return store.with_tags(client, experiments, kept, condition)
 
     client, found = store.connect(workspace), None
     with suppress(Away):

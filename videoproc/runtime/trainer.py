@@ -1,20 +1,42 @@
-"""Data-parallel training by Ray Train: workers train, the driver takes their metrics."""
+"""Data-parallel training by Ray Train: workers train, the driver hears how they do.
+
+The driver's node also has Ray Train's controller and the queue of what is heard: training outlives
+every other node. Where the driver is gone, its run is resumed from the last checkpoint.
+"""
 
 from __future__ import annotations
 
+import os
 import queue
+import shutil
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.train
 import ray.train.torch
 import torch
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.exceptions import RayActorError
+from ray.train import (
+    ControllerError,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+    UserCallback,
+    WorkerGroupError,
+)
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.exceptions import (
+    InsufficientClusterResourcesError,
+    WorkerHealthCheckFailedError,
+)
+from ray.train.v2._internal.execution.context import get_train_context
 from ray.util.queue import Empty, Queue
 
 from videoproc.learning.checkpoint import Card
@@ -22,40 +44,32 @@ from videoproc.learning.config import LoopConfig
 from videoproc.learning.loop import Report, Trainer
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
-from videoproc.runtime import session
+from videoproc.runtime.news import Epoch, News, Notice, Started, Stopped
+from videoproc.runtime.placement import Placement
 from videoproc.runtime.rendezvous import AtOwnAddress
+from videoproc.runtime.workers import Resources, WorkerConfig, awaited, needs_of_each
 from videoproc.storage import Anywhere
 from videoproc.tasks import select_task
 from videoproc.types import UserError
 
 POLL_S = 0.5
+START_S = 10.0  # workers that start at once are up by then: nothing to say
+SAY_AGAIN_S = 60.0
+NO_DEADLINE_S = 120.0  # what Ray Train gives a node that goes nobody knows when
+LOOK_S = 60.0
+NODE_ID = "ray.io/node-id"  # Ray's own label
+DRIVER_WROTE = ".driver"  # in the folder of checkpoints; who does not see it sees another folder
+# Of the half minute of notice that some clouds give, 5 s would be too many to lose.
+os.environ.setdefault("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "2")
+# Ray Train counts a lost node's cores for some seconds more, and then waits so long before it
+# counts again: 60 s was a minute lost after each loss of an elastic run.
+os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "15")
+
+Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class WorkerConfig:
-    """The workers of a training run.
-
-    Args:
-        workers: processes that train together, each on its part of every batch.
-        cpus_per_worker: cores for each; by default the cluster's cores are shared out.
-        gpu: auto (one GPU a worker where the cluster has enough), true or false.
-        max_failures: times that the workers are restarted from the last checkpoint.
-    """
-
-    workers: int = 1
-    cpus_per_worker: int | None = None
-    gpu: str = "auto"
-    max_failures: int = 2
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise ValueError(f"workers is {self.workers}: use 1 or more")
-        if self.gpu not in ("auto", "true", "false"):
-            raise ValueError(f"gpu is {self.gpu!r}: use auto, true or false")
-        if self.cpus_per_worker is not None and self.cpus_per_worker < 1:
-            raise ValueError(f"cpus_per_worker is {self.cpus_per_worker}: use 1 or more, or none")
-        if self.max_failures < 0:
-            raise ValueError(f"max_failures is {self.max_failures}: use 0 or more")
+class WorkersLostError(RuntimeError):
+    """Workers were lost more often than config allows: the message says so in one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,110 +83,266 @@ class Assignment:
     folder: Anywhere
 
 
-def fit(assignment: Assignment, *, workers: WorkerConfig, scratch: Path, on_report: Report) -> None:
-    """Train to the end, restarting lost workers; `on_report` gets the metrics of each epoch.
+def fit(
+    assignment: Assignment, *, workers: WorkerConfig, scratch: Path, on_report: Report, say: Say
+) -> None:
+    """Train to the end, restarting lost workers; `on_report` gets the metrics of each epoch, and
+    `say` a line where training waits, loses workers or goes on with others.
 
-    scratch: a folder for Ray Train's own state. Errors: UserError where the cluster is too small;
-    what the workers raise.
+    scratch: a folder of this machine for Ray Train's own state, which goes with the end. Errors:
+    UserError where the cluster is too small or a node does not see the folder of checkpoints;
+    WorkersLostError; what the workers raise.
     """
-    scaling = _scaling(workers)
-    metrics: Queue = Queue(actor_options={"num_cpus": 0})
+    needs = needs_of_each(workers)
+    _check_all_see(assignment.folder, workers.placement)
+    # Where the queue's process dies it is started anew: what it held stands in the checkpoint.
+    here = {NODE_ID: ray.get_runtime_context().get_node_id()}
+    heard = Queue(actor_options={"num_cpus": 0, "max_restarts": -1, "label_selector": here})
     trainer = TorchTrainer(
         _train_worker,
-        train_loop_config={"assignment": assignment, "metrics": metrics},
+        train_loop_config={"assignment": assignment, "heard": heard},
         torch_config=AtOwnAddress(),
-        scaling_config=scaling,
+        scaling_config=_scaling(workers, needs),
         run_config=RunConfig(
             name=assignment.folder.name,
+            # Only its controller, here, reads and writes this: checkpoints are none of its matter.
             storage_path=str(scratch),
             failure_config=FailureConfig(max_failures=workers.max_failures),
+            callbacks=[_OnFailure(heard)],  # type: ignore[list-item]  # as of Train V1
         ),
     )
-    with _Drained(metrics, on_report):
-        trainer.fit()
+    waiting = Waiting(workers=workers, needs=needs, say=say)
+    try:
+        with _Listening(heard, on_report, waiting):
+            trainer.fit()
+    except ControllerError as error:
+        failure = error.controller_failure
+        if isinstance(failure, UserError):  # of a worker, by way of _OnFailure
+            raise failure from None
+        if isinstance(failure, InsufficientClusterResourcesError):
+            raise UserError(" ".join(str(failure).split())) from None
+        raise
+    except WorkerGroupError as error:
+        if any(isinstance(e, WorkerHealthCheckFailedError) for e in error.worker_failures.values()):
+            raise WorkersLostError(
+                f"workers were lost more than max_failures ({workers.max_failures}) times, at last "
+                f"because {_first_line(error.worker_failures)}: see to the machines, and resume"
+            ) from None
+        raise
+    finally:
+        shutil.rmtree(scratch / assignment.folder.name, ignore_errors=True)
+        if isinstance(assignment.folder, Path):
+            (assignment.folder / DRIVER_WROTE).unlink(missing_ok=True)
+
+
+def _scaling(workers: WorkerConfig, needs: Resources) -> ScalingConfig:
+    number = workers.workers
+    # Ray's types are those of Train V1.
+    return ScalingConfig(  # type: ignore[call-arg]
+        num_workers=number if workers.min_workers is None else (workers.min_workers, number),  # type: ignore[arg-type]
+        use_gpu="GPU" in needs,
+        resources_per_worker=dict(needs),
+        label_selector=workers.placement.labels or None,
+    )
+
+
+def _check_all_see(folder: Anywhere, placement: Placement) -> None:
+    """UserError where checkpoints are to lie on a disk that not every node has."""
+    if not isinstance(folder, Path):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DRIVER_WROTE).touch()
+    others = [
+        node["NodeID"]
+        for node in ray.nodes()
+        if node["Alive"]
+        and node["NodeID"] != ray.get_runtime_context().get_node_id()
+        and placement.admits(node["Labels"])
+    ]
+    look = ray.remote(num_cpus=0)(os.path.exists)
+    asked = {
+        look.options(label_selector={NODE_ID: node}).remote(str(folder / DRIVER_WROTE)): node
+        for node in others
+    }
+    # A node that is about to go may not answer. Who trains looks again.
+    answered, _ = (
+        ray.wait(list(asked), num_returns=len(asked), timeout=LOOK_S) if asked else ([], [])
+    )
+    for answer in answered:
+        if not ray.get(answer):
+            raise _unseen(folder, asked[answer])
+
+
+def _unseen(folder: Path, node: str) -> UserError:
+    return UserError(
+        f"checkpoints are to lie in {str(folder)!r}, which node {node[:8]} does not see: name a "
+        "folder that all machines share, or one in an object store (--checkpoints s3://...)"
+    )
 
 
 def _train_worker(config: dict[str, Any]) -> None:
     assignment: Assignment = config["assignment"]
-    metrics: Queue = config["metrics"]
+    heard: Queue = config["heard"]
+    folder = assignment.folder
+    if isinstance(folder, Path) and not (folder / DRIVER_WROTE).exists():
+        raise _unseen(folder, ray.get_runtime_context().get_node_id())
     device = ray.train.torch.get_device()
     if device.type == "cpu":
         torch.set_num_threads(_own_cpus())
-    Trainer(
+    world = World.current(device)
+
+    def tell(what: News) -> None:
+        if world.rank == 0:
+            with suppress(
+                RayActorError
+            ):  # the queue's process; metrics stand in the checkpoint too
+                heard.put(what)
+
+    trainer = Trainer(
         config=assignment.loop,
         task=select_task(assignment.card.task),
         card=assignment.card,
         train=assignment.train,
         val=assignment.val,
-        folder=assignment.folder,
-        report=lambda values, epoch: metrics.put((values, epoch)),
-        world=World.current(device),
-    ).fit()
+        folder=folder,
+        report=lambda metrics, epoch: tell(Epoch(metrics, epoch)),
+        world=world,
+        is_leaving=_Notices(tell),
+    )
+    tell(Started(world.size))
+    trainer.fit()
 
 
 def _own_cpus() -> int:
     return max(1, int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1)))
 
 
-def _scaling(workers: WorkerConfig) -> ScalingConfig:
-    nodes, gpus = [node.cpus for node in session.nodes()], session.num_gpus()
-    each = workers.cpus_per_worker or fair_share(nodes, workers=workers.workers)
-    if places(nodes, each) < workers.workers:
-        raise UserError(
-            f"workers is {workers.workers} with {each} cores each, the cluster's nodes have "
-            f"{nodes} cores: ask for fewer workers or cores, or for a larger cluster"
-        )
-    use_gpu = gpus >= workers.workers if workers.gpu == "auto" else workers.gpu == "true"
-    if use_gpu and gpus < workers.workers:
-        raise UserError(
-            f"gpu is true for {workers.workers} workers, the cluster has {gpus} GPUs: "
-            "ask for fewer workers, or set gpu to false"
-        )
-    return ScalingConfig(
-        num_workers=workers.workers,
-        use_gpu=use_gpu,
-        resources_per_worker={"CPU": each} | ({"GPU": 1} if use_gpu else {}),
+@dataclass
+class _Notices:
+    """Whether nodes are to be taken away that were not when it was last asked."""
+
+    tell: Callable[[Notice], None]
+    known: set[str] = field(default_factory=set)
+
+    def __call__(self) -> bool:
+        # ray.train.get_preemption_info() asks rank 0 through an actor: too dear for every step.
+        # This is where it looks. The loop adds up what the workers say: so they agree on the step.
+        info = get_train_context().preemption_context.preemption_info
+        if info is None or self.known >= set(info.preempted_node_ids):
+            return False
+        self.known |= set(info.preempted_node_ids)
+        in_s = None if info.deadline_ms is None else info.deadline_ms / 1000 - time.time()
+        self.tell(Notice(tuple(info.preempted_node_ids), in_s))
+        return True
+
+
+@dataclass
+class _OnFailure(UserCallback):
+    """Runs in Ray Train's controller: what the user can mend is not tried again."""
+
+    heard: Queue
+
+    def after_exception(
+        self,
+        run_context: Any,  # noqa: ARG002 - Ray's signature
+        worker_exceptions: dict[int, Exception],
+    ) -> None:
+        for error in worker_exceptions.values():
+            if isinstance(error, UserError):
+                raise error
+        with suppress(RayActorError):
+            self.heard.put(Stopped(_first_line(worker_exceptions)))
+
+
+def _first_line(failures: dict[int, Exception]) -> str:
+    """Of a lost worker where there is one: what the others say then is only that it is gone."""
+    ranks = sorted(
+        failures,
+        key=lambda rank: (not isinstance(failures[rank], WorkerHealthCheckFailedError), rank),
+    )
+    error = failures[ranks[0]]
+    if isinstance(error, WorkerHealthCheckFailedError):
+        return f"worker {ranks[0]} died"
+    return (
+        f"worker {ranks[0]} failed ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
     )
 
 
-def places(nodes: Sequence[int], each: int) -> int:
-    """How many workers of `each` cores the nodes hold; a worker stands on one node."""
-    return sum(cores // each for cores in nodes)
+@dataclass(kw_only=True)
+class Waiting:
+    """Says what training waits for while it does: soon, and then every minute."""
+
+    workers: WorkerConfig
+    needs: Resources
+    say: Say
+    since: float | None = field(default_factory=time.monotonic)  # None while workers train
+    said: float = float("-inf")
+    starts: int = 0
+
+    def hear(self, what: News) -> None:
+        if isinstance(what, Started):
+            if self.starts:
+                self.say(f"{what.workers} worker(s) go on from the last checkpoint")
+            elif self.said > 0 or what.workers != self.workers.workers:
+                self.say(f"{what.workers} worker(s) train")
+            self.starts += 1
+            self.since, self.said = None, float("-inf")
+        elif isinstance(what, Notice):
+            in_s = "" if what.in_s is None else f" in {what.in_s:.0f} s"
+            self.say(f"node(s) {', '.join(n[:8] for n in what.nodes)} go{in_s}: checkpoint now")
+            # Ray Train then stops the workers without a word.
+            self.since = time.monotonic() + (NO_DEADLINE_S if what.in_s is None else what.in_s)
+        elif isinstance(what, Stopped) and not self.is_stopped:
+            self.since = time.monotonic()
+            self.say(f"{what.why}: the workers start again from the last checkpoint")
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.since is not None and self.since <= time.monotonic()
+
+    def look(self) -> None:
+        now = time.monotonic()
+        if self.since is None or now < max(self.since + START_S, self.said + SAY_AGAIN_S):
+            return
+        if (reason := awaited(self.workers, self.needs)) is not None:
+            self.said = now
+            self.say(reason)
 
 
-def fair_share(nodes: Sequence[int], *, workers: int) -> int:
-    """The most cores that each of so many workers can have; 1 where there are too few."""
-    fitting = (each for each in range(max(nodes), 0, -1) if places(nodes, each) >= workers)
-    return next(fitting, 1)
-
-
-class _Drained:
-    """Hands on what arrives in a queue until the `with` ends, then what is left in it.
+class _Listening:
+    """Hands on what is heard until the `with` ends, then what is left.
 
     What `on_report` raises is raised at the end of the `with`: the workers need not stop for it.
     """
 
-    def __init__(self, metrics: Queue, on_report: Report) -> None:
-        self._metrics, self._on_report = metrics, on_report
+    def __init__(self, heard: Queue, on_report: Report, waiting: Waiting) -> None:
+        self._heard, self._on_report, self._waiting = heard, on_report, waiting
         self._stopped = threading.Event()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metrics")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="listening")
 
     def __enter__(self) -> None:
-        self._drained: Future[None] = self._thread.submit(self._drain)
+        self._done: Future[None] = self._thread.submit(self._listen)
 
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         self._stopped.set()
         self._thread.shutdown()
-        self._metrics.shutdown()
+        self._heard.shutdown()
         if error_type is None:  # the workers' own error says more
-            self._drained.result()
+            self._done.result()
 
-    def _drain(self) -> None:
+    def _listen(self) -> None:
         while True:
             last_look = self._stopped.is_set()
             try:
                 while True:
-                    self._on_report(*self._metrics.get(timeout=POLL_S))
-            except (Empty, queue.Empty):
+                    self._take(self._heard.get(timeout=POLL_S))
+            except (Empty, queue.Empty, RayActorError):
                 if last_look:
                     return
+                self._waiting.look()
+
+    def _take(self, what: News) -> None:
+        if isinstance(what, Epoch):
+            self._on_report(what.metrics, what.number)
+        else:
+            self._waiting.hear(what)

@@ -1,0 +1,115 @@
+"""Real processes that are warned, stopped, and go on in another number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.learning.test_loop import PulledPlugError, stop_at
+from tests.learning.workers import in_workers
+from videoproc.learning.checkpoint import Card, Position
+from videoproc.learning.config import LoopConfig, OptimConfig
+from videoproc.learning.loop import Trainer
+from videoproc.learning.samples import Sample
+from videoproc.learning.world import World
+from videoproc.tasks import select_task
+
+CPU = torch.device("cpu")
+NOTICE, PLUG = 6, 9  # 5 steps an epoch: both stand in the second one
+
+
+@dataclass(kw_only=True)
+class Part:
+    """What one worker knows of a run that it took part in."""
+
+    began: tuple[int, int, int]
+    position: Position
+    weights: dict[str, torch.Tensor]
+
+
+def make_trainer(card: Card, samples: list[Sample], folder: Path) -> Trainer:
+    return Trainer(
+        config=LoopConfig(epochs=3, batch_size=8, optim=OptimConfig(learning_rate=1e-2)),
+        task=select_task(card.task),
+        card=card,
+        train=samples[:33],
+        val=samples[33:],
+        folder=folder,
+        report=lambda *_: None,
+        world=World.current(CPU),
+    )
+
+
+def until_the_plug_is_pulled(card: Card, samples: list[Sample], folder: Path) -> None:
+    trainer = make_trainer(card, samples, folder)
+    last = trainer.world.rank == trainer.world.size - 1
+    # One of them alone has heard, and not the one that writes.
+    trainer.is_leaving = lambda: last and trainer.position.step == NOTICE
+    stop_at(trainer, PLUG)
+    with pytest.raises(PulledPlugError):
+        trainer.fit()
+
+
+def to_the_end(card: Card, samples: list[Sample], folder: Path) -> Part:
+    trainer = make_trainer(card, samples, folder)
+    began = (trainer.position.epoch, trainer.position.batch, trainer.position.step)
+    position = trainer.fit()
+    weights = {name: w.clone() for name, w in trainer.model.state_dict().items()}
+    return Part(began=began, position=position, weights=weights)
+
+
+def two_workers(card: Card, samples: list[Sample], folder: Path) -> dict[str, Part]:
+    """What they make undisturbed, and after a stop; and another stop, for others to go on."""
+    until_the_plug_is_pulled(card, samples, folder / "for two")
+    until_the_plug_is_pulled(card, samples, folder / "for three")
+    return {
+        "undisturbed": to_the_end(card, samples, folder / "undisturbed"),
+        "2": to_the_end(card, samples, folder / "for two"),
+    }
+
+
+@pytest.fixture(scope="module")
+def resumed(
+    samples: list[Sample],
+    make_card: Callable[..., Card],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, list[Part]]:
+    """By run, what each worker says; without dropout."""
+    folder, card = tmp_path_factory.mktemp("resumed"), make_card()
+    of_two = in_workers(two_workers, card, samples, folder, num_workers=2, folder=folder / "2")
+    of_three = in_workers(
+        *(to_the_end, card, samples, folder / "for three"), num_workers=3, folder=folder / "3"
+    )
+    return {name: [parts[name] for parts in of_two] for name in of_two[0]} | {"3": of_three}
+
+
+@pytest.mark.parametrize("number", ["2", "3"])
+def test_all_go_on_at_the_step_where_one_had_notice(
+    resumed: dict[str, list[Part]], number: str
+) -> None:
+    # The step in which it heard is done, and it is the second of its epoch.
+    assert {part.began for part in resumed[number]} == {(1, 2, NOTICE + 1)}
+
+
+def test_as_many_workers_end_with_the_same_weights_and_metrics(
+    resumed: dict[str, list[Part]],
+) -> None:
+    whole, again = resumed["undisturbed"][0], resumed["2"][0]
+    torch.testing.assert_close(again.weights, whole.weights, rtol=0, atol=0)
+    for ours, theirs in zip(again.position.history, whole.position.history, strict=True):
+        assert ours["train/loss"] == theirs["train/loss"]
+        assert ours["val/loss"] == theirs["val/loss"]
+
+
+def test_another_number_of_workers_changes_nothing_but_rounding(
+    resumed: dict[str, list[Part]],
+) -> None:
+    whole, other = resumed["undisturbed"][0], resumed["3"][0]
+    assert other.position.step == whole.position.step
+    for ours, theirs in zip(other.position.history, whole.position.history, strict=True):
+        assert ours["train/loss"] == pytest.approx(theirs["train/loss"], abs=1e-4)
+        assert ours["val/loss"] == pytest.approx(theirs["val/loss"], abs=1e-4)
