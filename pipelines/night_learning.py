@@ -61,6 +61,8 @@ def predict_with_best(config: NightlyConfig, diary: Diary) -> None:
                 limits=config.limits,
                 max_failed_share=config.max_failed_share,
                 max_failed=config.max_failed,
+                placement=config.placement.decode,
+                model_placement=config.placement.train,
             )
         )
     except cli.OverBudgetError as error:

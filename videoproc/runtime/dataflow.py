@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import pickle
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import ray
@@ -26,6 +26,7 @@ from videoproc.types import SECONDS, Row
 
 Step = Callable[[Row], Iterator[Row]]
 BatchStep = Callable[[pa.Table], pa.Table]
+T = TypeVar("T")
 
 MAX_ROWS_PER_TASK = 64  # about 40 MB of 16x112x112 clips: a shard of a useful size
 TASKS_PER_CORE = 3  # so that a slow task at the end leaves few cores idle
@@ -53,11 +54,21 @@ class ModelStage:
     batch_size: int
     num_gpus: float = 0
     placement: Placement = ANYWHERE
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def needs(self) -> dict[str, float]:
         """What each actor takes."""
         return self.placement.needs(gpus=self.num_gpus, memory_bytes=MODEL_MEMORY_BYTES)
+
+
+def share(value: T, *, inline: bool = False) -> Callable[[], T]:
+    """What gives `value` to steps and models: by way of Ray's object store, from which each node
+    fetches it once. For what is too large to travel with every task."""
+    if inline:
+        return lambda: value
+    ref = ray.put(value)
+    return lambda: ray.get(ref)
 
 
 def run(
@@ -150,7 +161,7 @@ def _run_ray(
         )
     elif model:
         dataset = dataset.map_batches(
-            _built_once(model.make, model.batch_size),
+            _built_once(model),
             batch_format="pyarrow",
             batch_size=None,
             **where,
@@ -172,9 +183,9 @@ def _options(placement: Placement, needs: Mapping[str, float]) -> dict[str, Any]
     }
 
 
-def _built_once(make: Callable[[], BatchStep], batch_size: int) -> BatchStep:
-    # Ray unpickles the function for every task, so what it builds is kept by its content.
-    key = pickle.dumps(make)
+def _built_once(model: ModelStage) -> BatchStep:
+    # Ray unpickles the function for every task, so what it builds is kept by the stage's key.
+    make, key, batch_size = model.make, model.key, model.batch_size
 
     def step(batch: pa.Table) -> pa.Table:
         if key not in _BUILT:
@@ -186,7 +197,7 @@ def _built_once(make: Callable[[], BatchStep], batch_size: int) -> BatchStep:
     return step
 
 
-_BUILT: dict[bytes, BatchStep] = {}
+_BUILT: dict[str, BatchStep] = {}
 
 
 def _actor(make: Callable[[], BatchStep]) -> type:

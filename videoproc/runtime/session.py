@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
 import socket
+import sys
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ def cluster(*, inline: bool = False) -> Iterator[None]:
     _check_reachable(address)
     on_term = signal.getsignal(signal.SIGTERM)
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    with _explained(address):
+    with _explained(address) if address else nullcontext():
         ray.init(
             address=address or "local",  # none would join whatever cluster `ray start` left here
             configure_logging=True,
@@ -75,28 +76,37 @@ def _check_reachable(address: str | None) -> None:
 
 
 @contextmanager
-def _explained(address: str | None) -> Iterator[None]:
-    """What Ray says where a cluster does not let us in, in a line of ours."""
-    try:
-        yield
-    except (ray.exceptions.RayError, RuntimeError, OSError) as error:
-        said = " ".join(str(error).split())
-        if address is None:
-            raise
-        if isinstance(error, ray.exceptions.AuthenticationError) or TOKEN_REFUSED.search(said):
-            raise UserError(
-                f"the cluster at {address} refuses the token: set RAY_AUTH_MODE=token and "
-                "RAY_AUTH_TOKEN_PATH to the file that holds the cluster's"
-            ) from None
-        if said.startswith("Version mismatch"):
-            raise UserError(
-                f"the cluster at {address} has another Ray or Python ({said}): use the same"
-            ) from None
-        raise UserError(f"the cluster at {address} lets nobody in ({said[:MAX_CHARS]})") from None
+def _explained(address: str) -> Iterator[None]:
+    """A line where the cluster does not let us in. Why it does not, Ray's own library says on
+    stderr alone: that is held back meanwhile, and passed on where all went well."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as heard:
+        os.dup2(heard.fileno(), 2)
+        try:
+            yield
+        except (ray.exceptions.RayError, RuntimeError, OSError) as error:
+            heard.seek(0)
+            raise UserError(_why(address, error, heard.read().decode(errors="replace"))) from error
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        heard.seek(0)
+        sys.stderr.write(heard.read().decode(errors="replace"))
 
 
-TOKEN_REFUSED = re.compile("Unauthenticated|InvalidAuthToken|authentication", re.IGNORECASE)
-MAX_CHARS = 400
+def _why(address: str, error: BaseException, heard: str) -> str:
+    said = " ".join(str(error).split())
+    if isinstance(error, ray.exceptions.AuthenticationError) or "Unauthenticated" in heard:
+        return (
+            f"the cluster at {address} refuses the token: set RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN_PATH, to the file that holds its token"
+        )
+    if said.startswith("Version mismatch"):
+        return f"the cluster at {address} has another Ray or Python: take the same ({said})"
+    return f"the cluster at {address} lets nobody in: see that RAY_ADDRESS is right ({said[:400]})"
+
+
 CONNECT_S = 10.0
 _lasting: list[ExitStack] = []
 
@@ -139,7 +149,7 @@ def nodes(placement: Placement | None = None) -> list[Node]:
 
 def num_cpus(placement: Placement | None = None) -> int:
     """The cores of those nodes, 1 at least."""
-    return max(1, sum(node.cpus for node in nodes(placement)))
+    return max(1, cores_now(placement))
 
 
 def num_gpus(placement: Placement | None = None) -> int:
@@ -148,6 +158,11 @@ def num_gpus(placement: Placement | None = None) -> int:
 
 
 NODE_GROUP = "ray.io/node-group"
+
+
+def cores_now(placement: Placement | None = None) -> int:
+    """As `num_cpus`, and 0 where there are none yet."""
+    return sum(node.cpus for node in nodes(placement))
 
 
 def grows() -> bool:
