@@ -4,6 +4,7 @@ join meanwhile, and beside each other. The nodes have the labels node=1, 2 and 3
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,9 @@ def test_what_no_node_has_ends_the_job_at_once_in_one_line(three: Nodes, indexed
 
 
 def test_data_work_and_a_training_that_comes_meanwhile_both_end(
-    three: Nodes, indexed: Path, extracted: Path, one_process: Path
+    three: Nodes, _indexed: Path, extracted: Path, one_process: Path, tmp_path: Path
 ) -> None:
+    indexed = Path(shutil.copytree(_indexed, tmp_path / "indexed"))
     before = decoders(three, node=1)
     exports = three.exports()
     extract = three.start("-m", "pipelines.extract", "--data", str(indexed), *EXTRACT, more=exports)

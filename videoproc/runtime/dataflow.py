@@ -48,18 +48,20 @@ class ModelStage:
     Without GPUs it fuses with the steps before it, so frames stay in the worker that decoded
     them. With GPUs it has actors of its own, since Ray ends a GPU task's process after each task;
     `placement` says where those run, and there are as many as GPUs are free, also later.
+    `memory_bytes` is what building the step and a batch need. `key` tells it from other stages.
     """
 
     make: Callable[[], BatchStep]
     batch_size: int
     num_gpus: float = 0
     placement: Placement = ANYWHERE
+    memory_bytes: int = MODEL_MEMORY_BYTES
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def needs(self) -> dict[str, float]:
         """What each actor takes."""
-        return self.placement.needs(gpus=self.num_gpus, memory_bytes=MODEL_MEMORY_BYTES)
+        return self.placement.needs(gpus=self.num_gpus, memory_bytes=self.memory_bytes)
 
 
 def share(value: T, *, inline: bool = False) -> Callable[[], T]:
@@ -130,7 +132,7 @@ def _run_ray(
 ) -> Iterator[dict[str, Any]]:
     _quiet()
     actors = model if model and model.num_gpus else None
-    fused = MODEL_MEMORY_BYTES if model and not actors else 0
+    fused = model.memory_bytes if model and not actors else 0
     needs = placement.needs(memory_bytes=DECODE_MEMORY_BYTES + fused)
     for waited in (
         session.require_fit(placement, needs, what="each decoding task"),
