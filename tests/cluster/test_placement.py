@@ -39,14 +39,14 @@ def test_what_no_node_has_ends_the_job_at_once_in_one_line(three: Nodes, indexed
 
 
 def test_data_work_and_a_training_that_comes_meanwhile_both_end(
-    three: Nodes, _indexed: Path, extracted: Path, one_process: Path, tmp_path: Path
+    three: Nodes, indexed: Path, one_process: Path, tmp_path: Path
 ) -> None:
-    indexed = Path(shutil.copytree(_indexed, tmp_path / "indexed"))
+    extracted = shutil.copytree(one_process, tmp_path / "extracted")
     before = decoders(three, node=1)
     exports = three.exports()
     extract = three.start("-m", "pipelines.extract", "--data", str(indexed), *EXTRACT, more=exports)
     wait_for(lambda: bool(decoders(three, node=1) - before) or extract.poll() is not None)
-    flags = ("--workers", "2", "--loop.epochs", "1", "--loop.batch_size", "8")
+    flags = ("--workers", "2", "--loop.epochs", "1", "--loop.batch_size", "32")
     code, said = three.run("-m", "pipelines.train", "--data", str(extracted), *flags, more=exports)
     assert code == 0, said
     said, _ = extract.communicate(timeout=200)
