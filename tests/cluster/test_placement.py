@@ -46,8 +46,9 @@ def test_data_work_and_a_training_that_comes_meanwhile_both_end(
     exports = three.exports()
     extract = three.start("-m", "pipelines.extract", "--data", str(indexed), *EXTRACT, more=exports)
     wait_for(lambda: bool(decoders(three, node=1) - before) or extract.poll() is not None)
-    flags = ("--workers", "2", "--loop.epochs", "1", "--loop.batch_size", "32")
-    code, said = three.run("-m", "pipelines.train", "--data", str(extracted), *flags, more=exports)
+    learning = ("--model", "cnn_gru", "--loop.epochs", "1", "--loop.batch_size", "32")
+    command = ("-m", "pipelines.train", "--data", str(extracted), "--workers", "2", *learning)
+    code, said = three.run(*command, more=exports)
     assert code == 0, said
     said, _ = extract.communicate(timeout=200)
     assert extract.returncode == 0, said
