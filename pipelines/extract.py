@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pipelines import cli
 from pipelines.index import label_rule, roots_of
@@ -20,10 +21,15 @@ from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
 from videoproc.report.words import data_size, plural
 from videoproc.roots import Roots
+from videoproc.runtime.placement import Placement
 from videoproc.tables import Dataset, FrameFormat, Recipe, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import STAGE, Work, plan_work
 from videoproc.types import Row, UserError, Video
+
+if TYPE_CHECKING:
+    from videoproc.runtime.dataflow import BatchStep
+    from videoproc.runtime.session import CoreTime
 
 SHOWN = 5  # failures that are named
 
@@ -51,6 +57,7 @@ class ExtractConfig:
         max_failed_share: fail the job when more than this share of the corpus has no clips.
         max_failed: fail the job when more videos than this have no clips; by default any number.
         commit_every_s: seconds between commits; what a kill can cost.
+        placement: the nodes of a cluster that decode, and what each task takes there.
         inline: run in this process instead of on Ray, for a debugger.
     """
 
@@ -66,6 +73,7 @@ class ExtractConfig:
     max_failed_share: float = 0.2
     max_failed: int | None = None
     commit_every_s: float = 5.0
+    placement: Placement = field(default_factory=Placement)
     inline: bool = False
 
     def __post_init__(self) -> None:
@@ -87,7 +95,7 @@ class Extracted:
     clips_measured: clips that were in and lacked a feature. rows_deleted: by table, of videos that
     are gone. failures: what went into quarantine. bytes_fetched: of remote videos. seconds: worker
     time by step. busy_s: wall time for which there was work for the cores, idle_s: core time that
-    they waited in it.
+    they waited in it. cores: as many as there were on average.
     """
 
     videos_decoded: int
@@ -149,7 +157,7 @@ def extract(config: ExtractConfig) -> Extracted:
         )
         began = time.monotonic()
 
-        def so_far(cores: int, busy_s: float) -> Extracted:
+        def so_far(spent: Spent) -> Extracted:
             return Extracted(
                 videos_decoded=len(work.videos),
                 hours_decoded=sum(video.duration_s or 0.0 for video in work.videos) / 3600,
@@ -160,23 +168,23 @@ def extract(config: ExtractConfig) -> Extracted:
                 failures=intake.failed_rows,
                 bytes_fetched=intake.bytes_fetched,
                 seconds=dict(intake.seconds),
-                busy_s=busy_s,
-                idle_s=max(0.0, cores * busy_s - sum(intake.seconds.values())),
-                cores=cores,
+                busy_s=spent.busy_s,
+                idle_s=max(0.0, spent.core_s - sum(intake.seconds.values())),
+                cores=spent.cores,
                 elapsed_s=time.monotonic() - started,
             )
 
         try:
-            cores, busy_s = _work(work, dataset, features, config, intake)
+            spent = _work(work, dataset, features, config, intake)
         except BaseException as error:
             # For the night's report: what is in, though how many videos that took is not known.
-            partial = so_far(os.cpu_count() or 1, time.monotonic() - began)
-            error.done = replace(partial, videos_decoded=0, hours_decoded=0.0)  # type: ignore[attr-defined]
+            until = so_far(Spent.on_this_machine(time.monotonic() - began))
+            error.done = replace(until, videos_decoded=0, hours_decoded=0.0)  # type: ignore[attr-defined]
             raise
         if dataset.manifest.version != version:  # what has left the corpus meanwhile came in again
             prune(dataset, job="extract")
         _tidy(dataset, videos, recipe)
-        done = so_far(cores, busy_s)
+        done = so_far(spent)
         run.set_tags(
             {f"table_version.{name}": table.version for name, table in _made(dataset).items()}
         )
@@ -233,24 +241,44 @@ def prune(dataset: Dataset, *, job: str) -> dict[str, int]:
     return deleted
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What a cluster gave: wall time, core time, and the cores on average."""
+
+    busy_s: float
+    core_s: float
+    cores: int
+
+    @classmethod
+    def on_this_machine(cls, busy_s: float) -> Spent:
+        cores = os.cpu_count() or 1
+        return cls(busy_s=busy_s, core_s=cores * busy_s, cores=cores)
+
+
 def _work(
     work: Work,
     dataset: Dataset,
     features: Sequence[Feature],
     config: ExtractConfig,
     intake: Intake,
-) -> tuple[int, float]:
-    """Do what is to be done; the cores that did it, and for how long they were there."""
+) -> Spent:
+    """Do what is to be done."""
     if work.is_empty:
-        return (os.cpu_count() or 1, 0.0)
+        return Spent.on_this_machine(0.0)
     from videoproc.runtime import session  # seconds of importing, which an empty night saves
 
     with session.cluster(inline=config.inline):
-        started = time.monotonic()
-        _decode(work, dataset, features, config, intake)
-        _measure(work, dataset, features, config, intake)
-        cores = 1 if config.inline else session.num_cpus()
-        return cores, time.monotonic() - started
+        count = one_core if config.inline else partial(session.cores_now, config.placement)
+        clock = session.CoreTime(count)
+        _decode(work, dataset, features, config, intake, clock)
+        _measure(work, dataset, features, config, intake, clock)
+        clock.note(least_s=0)
+        return Spent(busy_s=clock.elapsed_s, core_s=clock.core_s, cores=clock.cores)
+
+
+def one_core() -> int:
+    """What a job inline has."""
+    return 1
 
 
 def _tidy(dataset: Dataset, videos: Sequence[Video], recipe: Recipe) -> None:
@@ -294,9 +322,8 @@ def _decode(
     features: Sequence[Feature],
     config: ExtractConfig,
     intake: Intake,
+    clock: CoreTime,
 ) -> None:
-    from videoproc.runtime import dataflow, metrics
-
     select_clips = step.select_clips(work.recipe.recipe_id, frame_format=work.recipe.frames)
     sink = step.write_shards(
         outputs=[
@@ -307,16 +334,20 @@ def _decode(
     steps = [*_decoding(work.recipe, config, roots_of(dataset)), _measuring(features)]
     progress = Progress(job="extract", unit="clips", total=work.num_clips)
     for rows in work.windows():
-        receipts = dataflow.run(rows, steps=steps, sink=sink, inline=config.inline)
-        _take(metrics.watch(receipts, pipeline="extract"), intake, progress)
+        _take(_run(rows, steps, sink, config), intake, progress, clock)
     progress.close()
 
 
 def _measure(
-    work: Work, dataset: Dataset, features: Sequence[Feature], config: ExtractConfig, intake: Intake
+    work: Work,
+    dataset: Dataset,
+    features: Sequence[Feature],
+    config: ExtractConfig,
+    intake: Intake,
+    clock: CoreTime,
 ) -> None:
     """Features of clips that are in: from stored frames, or decoded anew where those have lost."""
-    from videoproc.runtime import dataflow, metrics
+    from videoproc.runtime.dataflow import Named
 
     sink = step.write_shards(
         outputs=[step.output("features", dataset.features, step.select_features)]
@@ -329,12 +360,11 @@ def _measure(
         )
     else:
         parts = [step.stored_rows(dataset.clips, work.measure)]
-        source = [dataflow.Named("read", step.read_stored_clips())]
+        source = [Named("read", step.read_stored_clips())]
     steps = [*source, _measuring(features)]
     progress = Progress(job="extract", unit="stored clips", total=len(work.measure))
     for rows in parts:
-        receipts = dataflow.run(rows, steps=steps, sink=sink, inline=config.inline)
-        _take(metrics.watch(receipts, pipeline="extract"), intake, progress)
+        _take(_run(rows, steps, sink, config), intake, progress, clock)
     progress.close()
 
 
@@ -361,9 +391,26 @@ def _measuring(features: Sequence[Feature]) -> Any:
     return Named("features", compute_features(features=features))
 
 
-def _take(receipts: Iterable[Row], intake: Intake, progress: Progress) -> None:
+def _run(
+    rows: Sequence[Row], steps: Sequence[Any], sink: BatchStep, config: ExtractConfig
+) -> Iterator[Row]:
+    from videoproc.runtime import dataflow, metrics
+
+    receipts = dataflow.run(
+        rows,
+        steps=steps,
+        sink=sink,
+        placement=config.placement,
+        say=partial(say, "extract"),
+        inline=config.inline,
+    )
+    return metrics.watch(receipts, pipeline="extract")
+
+
+def _take(receipts: Iterable[Row], intake: Intake, progress: Progress, clock: CoreTime) -> None:
     before = intake.num_rows - progress.done
     for _ in intake.take(receipts):
+        clock.note()
         progress.advance_to(intake.num_rows - before)
 
 

@@ -79,6 +79,8 @@ def predict_with_best(config: NightlyConfig, diary: Diary) -> None:
                 limits=config.limits,
                 max_failed_share=config.max_failed_share,
                 max_failed=config.max_failed,
+                placement=config.placement.decode,
+                model_placement=config.placement.train,
             )
         )
     except cli.OverBudgetError as error:
@@ -94,6 +96,8 @@ def _train_config(config: NightlyConfig, model: str) -> TrainConfig:
         model_settings=config.model_settings.get(model, {}),
         loop=config.loop,
         workers=config.workers,
+        min_workers=config.min_workers,
+        placement=config.placement.train,
         checkpoints=config.checkpoints,
     )
 

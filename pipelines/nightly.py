@@ -28,11 +28,25 @@ from videoproc.report.night import DONE as OUTCOME_DONE
 from videoproc.report.night import FAILED, NOTHING_NEW
 from videoproc.report.progress import say
 from videoproc.report.table import side_by_side, with_intervals
+from videoproc.runtime.placement import Placement
 from videoproc.tables import Dataset, FrameFormat, lease
 from videoproc.tables.lease import HeldError
 
 DONE = "night.json"
 """In the dataset: the key of the last night that ended well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightPlacement:
+    """Which nodes of a cluster do what.
+
+    Args:
+        decode: those that decode: extract, and predict before its model.
+        train: those that train, and those with GPUs that hold the model of predict.
+    """
+
+    decode: Placement = field(default_factory=Placement)
+    train: Placement = field(default_factory=Placement)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +80,9 @@ class NightlyConfig:
         model_settings: settings, by architecture, that differ from its defaults.
         loop: how the models are trained.
         workers: processes that train together.
+        min_workers: go on with as few as this while there is no room for all; by default training
+            waits for room.
+        placement: which nodes of a cluster decode, and which train.
         checkpoints: the folder of checkpoints, here or in an object store; by default
             WORKSPACE/runs.
         commit_every_s: seconds between commits of extract; what a kill can cost.
@@ -95,6 +112,8 @@ class NightlyConfig:
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     loop: LoopConfig = field(default_factory=LoopConfig)
     workers: int = 1
+    min_workers: int | None = None
+    placement: NightPlacement = field(default_factory=NightPlacement)
     checkpoints: str | None = None
     commit_every_s: float = 5.0
     wait_s: float = 0.0
@@ -140,6 +159,7 @@ class NightlyConfig:
             max_failed_share=self.max_failed_share,
             max_failed=self.max_failed,
             commit_every_s=self.commit_every_s,
+            placement=self.placement.decode,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines import cli
-from pipelines.extract import prune
+from pipelines.extract import one_core, prune
 from pipelines.index import roots_of
 from pipelines.predict_pictures import NEEDED, Picturing, Shown, with_shown
 from videoproc import runlog
@@ -21,12 +22,13 @@ from videoproc.augment import make_views
 from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
-from videoproc.learning.predict import Predictor, prediction_id
+from videoproc.learning.predict import Predictor, prediction_id, read_trained
 from videoproc.media import Accept, Limits, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
 from videoproc.report.words import plural
 from videoproc.runtime import dataflow, metrics, session
+from videoproc.runtime.placement import MODEL_MEMORY_BYTES, Placement
 from videoproc.tables import Dataset, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import Work, plan_work
@@ -34,6 +36,10 @@ from videoproc.tasks import select_task
 from videoproc.types import Video
 
 MAX_PICTURES = 50  # in motion 2000 x 2000 pixels; at 100 the driver took a gigabyte more
+
+
+# On CPU, for what a network of ours makes of a batch: 1.8 GB for 32 clips of 16x112x112.
+BYTES_PER_BATCH_BYTE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,9 @@ class PredictConfig:
         limits: what decoding one video may cost before it is given up.
         max_failed_share: fail the job when more than this share of the videos cannot be decoded.
         max_failed: fail the job when more videos than this cannot; by default any number.
+        placement: the nodes of a cluster that decode, and what each task takes there; without GPUs
+            the model is in those tasks too.
+        model_placement: the nodes with GPUs whose processes hold the model.
         inline: run in this process instead of on Ray, for a debugger.
     """
 
@@ -62,6 +71,8 @@ class PredictConfig:
     limits: Limits = field(default_factory=Limits)
     max_failed_share: float = 0.2
     max_failed: int | None = None
+    placement: Placement = field(default_factory=Placement)
+    model_placement: Placement = field(default_factory=Placement)
     inline: bool = False
 
     def __post_init__(self) -> None:
@@ -118,17 +129,16 @@ def predict(config: PredictConfig) -> Predicted:
         "predict", data=dataset.folder, workspace=workspace, config=asdict(config)
     ) as run:
         with session.cluster(inline=config.inline):
-            began = time.monotonic()
-            shown = _apply(work, dataset, table, card, folder, config, intake, job=run.run_id)
-            cores = 1 if config.inline else session.num_cpus()
-            busy_s = time.monotonic() - began
+            clock = session.CoreTime(one_core if config.inline else partial(_cores, config))
+            shown = _apply(work, dataset, table, card, folder, config, intake, clock, run.run_id)
+            clock.note(least_s=0)
         if dataset.manifest.version != version:  # what has left the corpus meanwhile came in again
             prune(dataset, job="predict")
         done = Predicted(
             predictions=intake.committed["predictions"],
             seconds=dict(intake.seconds),
-            idle_s=max(0.0, cores * busy_s - sum(intake.seconds.values())),
-            cores=cores,
+            idle_s=max(0.0, clock.core_s - sum(intake.seconds.values())),
+            cores=clock.cores,
         )
         elapsed_s = time.monotonic() - started
         run.set_tags({f"table_version.predictions/{card.task}": table.version})
@@ -204,19 +214,24 @@ def _apply(
     folder: Path,
     config: PredictConfig,
     intake: Intake,
-    *,
+    clock: session.CoreTime,
     job: str,
 ) -> Shown:
     recipe = card.make_recipe()
     shown = Shown(count=config.pictures)
-    predictor: Callable[[], dataflow.BatchStep] = partial(Predictor, folder, run_id=config.run)
+    # The checkpoint is on this machine's disk, workers are elsewhere.
+    trained = dataflow.share(read_trained(folder), inline=config.inline)
+    predictor: Callable[[], dataflow.BatchStep] = partial(Predictor, trained, run_id=config.run)
     is_pictured = config.pictures > 0 and set(table.schema.names) >= NEEDED
     model = dataflow.ModelStage(
         make=partial(Picturing, predictor, count=config.pictures, job=job)
         if is_pictured
         else predictor,
         batch_size=config.batch_size,
-        num_gpus=0 if config.inline else min(1, session.num_gpus()),
+        num_gpus=0 if config.inline else min(1, session.num_gpus(config.model_placement)),
+        placement=config.model_placement,
+        memory_bytes=MODEL_MEMORY_BYTES
+        + BYTES_PER_BATCH_BYTE * config.batch_size * math.prod(card.frame_shape),
     )
     sink = step.write_shards(
         outputs=[step.output("predictions", table, partial(_select, columns=table.schema))]
@@ -244,13 +259,24 @@ def _apply(
             steps=steps,
             model=model,
             sink=with_shown(sink) if is_pictured else sink,
+            placement=config.placement,
+            say=partial(say, "predict"),
             inline=config.inline,
         )
         receipts = metrics.watch(receipts, pipeline="predict")
         for _ in intake.take(shown.watch(receipts) if is_pictured else receipts):
+            clock.note()
             progress.advance_to(intake.num_rows)
     progress.close()
     return shown
+
+
+def _cores(config: PredictConfig) -> int:
+    """Those that decode, and one a GPU of the nodes that have the model alone."""
+    others = session.nodes(config.model_placement)
+    return session.cores_now(config.placement) + sum(
+        node.gpus for node in others if not config.placement.admits(node.labels)
+    )
 
 
 def _select(good: pa.Table, *, columns: pa.Schema) -> pa.Table:

@@ -46,6 +46,12 @@ def test_cpu_machines_decode_on_spot_and_gpu_machines_train(config: Config) -> N
     assert config["max_workers"] == decode["max_workers"] + train["max_workers"]
 
 
+def test_there_are_machines_for_each_part_of_the_night(config: Config) -> None:
+    there = [machine.get("labels") for machine in config["available_node_types"].values()]
+    for place in read(CLUSTER / "nightly.yaml")["placement"].values():
+        assert place["labels"] in there
+
+
 def test_labels_and_resources_are_those_of_the_kubernetes_cluster(config: Config) -> None:
     for group in one("RayCluster")["spec"]["workerGroupSpecs"]:
         machine = config["available_node_types"][group["groupName"]]

@@ -29,6 +29,7 @@ from tests.cluster.reading import (
     pinned_version,
     pods,
     ray_specs,
+    read,
     scalars,
 )
 from videoproc.tables.lease import LOST_AFTER_S
@@ -48,6 +49,12 @@ def test_the_standing_cluster_and_those_of_a_night_are_the_same() -> None:
 
 def test_a_night_now_and_every_night_are_the_same_job() -> None:
     assert job_spec(one("RayJob")) == job_spec(one("RayCronJob"))
+
+
+@SPECS
+def test_there_are_nodes_for_each_part_of_the_night(spec: dict[str, Any]) -> None:
+    for place in read(CLUSTER / "nightly.yaml")["placement"].values():
+        assert place["labels"] in [group["labels"] for group in spec["workerGroupSpecs"]]
 
 
 @SPECS

@@ -84,6 +84,24 @@ class Nodes:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
             return list(json.load(answer)["data"]["result"]["result"])
 
+    def join(self, number: int, *, agent_port: int) -> None:
+        """One node more, of one CPU; it is there when the cluster says so."""
+        state = self.state
+        token = self.workspace / "cluster" / "token"
+        launcher = nodes.Launcher(
+            workspace=self.workspace,
+            temp_dir=Path(state.temp_dir),
+            environ={
+                **self.environ(local.auth_environment(token)),
+                **nodes.ON_LOOPBACK,
+                "SPT_NOENV": "1",
+                "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+            },
+            resources={"num-cpus": 1, "object-store-memory": 100_000_000},
+        )
+        launcher.join(state.gcs_address, number=number, agent_port=agent_port)
+        wait_for(lambda: number in self.numbers().values())
+
     def numbers(self) -> dict[str, int]:
         """Each node's number by Ray's id."""
         return {node["node_id"]: nodes.node_number(node) for node in self.ask("nodes")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pipelines.forget import ForgetConfig, forget
 from pipelines.predict import PredictConfig, predict
 from pipelines.predict_pictures import MOVING, SHEET
 from videoproc import runlog
+from videoproc.learning.predict import Trained, read_trained
 from videoproc.tables import Dataset, FrameFormat, Table
 from videoproc.tasks import select_task
 from videoproc.types import Row, UserError
@@ -131,6 +133,27 @@ def test_stored_clips_are_read_and_missing_ones_decoded_on_ray(
     assert run_of(half_extracted, trained).read_json(runlog.PICTURED) == extremes(
         rows.values(), count=8
     )
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_workers_need_no_checkpoint_on_their_disk(
+    trained, extracted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_once(folder: Path) -> Trained:
+        read = read_trained(folder)
+        folder.rename(folder.with_name("gone"))
+        return read
+
+    monkeypatch.setattr("pipelines.predict.read_trained", read_once)
+    copied = extracted.parent / "checkpoint"
+    best = runlog.open_run(trained.run_id, workspace=trained.workspace).checkpoint_folder(
+        trained.workspace
+    )
+    shutil.copytree(best, copied)
+    monkeypatch.setattr(runlog.Run, "checkpoint_folder", lambda *_: copied)
+    rows = run_predict(extracted, trained, inline=False)
+    assert not copied.exists()
+    assert rows.keys() == readable(extracted).keys()
 
 
 def test_videos_without_a_label_are_answered_too(trained, extracted: Path) -> None:

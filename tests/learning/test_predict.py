@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import torch
 from videoproc import schema
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card, Position
-from videoproc.learning.predict import Predictor, prediction_id
+from videoproc.learning.predict import Predictor, prediction_id, read_trained
 from videoproc.learning.samples import Sample, read_sample
 from videoproc.tables.clip_reader import ClipReader
 from videoproc.types import Row
@@ -32,6 +33,11 @@ def folder(tmp_path: Path, make_card: Callable[..., Card]) -> Path:
 
 
 @pytest.fixture
+def predictor(folder: Path) -> Predictor:
+    return Predictor(partial(read_trained, folder), run_id="r")
+
+
+@pytest.fixture
 def rows(samples: list[Sample]) -> list[Row]:
     """Clip rows as the steps pass them on; the third has failed."""
     reader = ClipReader(columns=["dtype", "shape", "frames"])
@@ -43,9 +49,9 @@ def rows(samples: list[Sample]) -> list[Row]:
 
 
 def test_each_clip_is_answered_in_its_place_with_the_models_own_probabilities(
-    folder: Path, rows: list[Row]
+    folder: Path, predictor: Predictor, rows: list[Row]
 ) -> None:
-    answered = Predictor(folder, run_id="r")(pa.Table.from_pylist(rows)).to_pylist()
+    answered = predictor(pa.Table.from_pylist(rows)).to_pylist()
     model, _ = checkpoint.load(folder, device=torch.device("cpu"))
     good = [row for row in rows if not row["error_class"]]
     frames = torch.stack([torch.from_numpy(schema.frames_of(row).copy()) for row in good])
@@ -56,22 +62,22 @@ def test_each_clip_is_answered_in_its_place_with_the_models_own_probabilities(
 
 
 def test_a_failed_row_passes_with_its_reason_and_without_an_answer(
-    folder: Path, rows: list[Row]
+    predictor: Predictor, rows: list[Row]
 ) -> None:
-    failed = Predictor(folder, run_id="r")(pa.Table.from_pylist(rows)).to_pylist()[2]
+    failed = predictor(pa.Table.from_pylist(rows)).to_pylist()[2]
     assert BROKEN.items() <= failed.items()
     assert failed["label"] is None
 
 
-def test_a_batch_of_failures_only_passes_too(folder: Path, rows: list[Row]) -> None:
-    made = Predictor(folder, run_id="r")(pa.Table.from_pylist([rows[2], rows[2]]))
+def test_a_batch_of_failures_only_passes_too(predictor: Predictor, rows: list[Row]) -> None:
+    made = predictor(pa.Table.from_pylist([rows[2], rows[2]]))
     assert made["error_class"].to_pylist() == ["EOFError", "EOFError"]
 
 
 def test_the_time_of_earlier_steps_is_passed_on_and_the_models_added(
-    folder: Path, rows: list[Row]
+    predictor: Predictor, rows: list[Row]
 ) -> None:
-    made = Predictor(folder, run_id="r")(pa.Table.from_pylist(rows)).to_pylist()
+    made = predictor(pa.Table.from_pylist(rows)).to_pylist()
     assert all(row["seconds_decode"] == 0.5 and row["seconds_model"] > 0 for row in made)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from operator import methodcaller
 
 import pytest
 
-from videoproc.runtime.dataflow import ModelStage, Named, run, timed
+from videoproc.runtime.dataflow import ModelStage, Named, run, share, timed
+from videoproc.runtime.placement import Placement
 from videoproc.runtime.session import cluster
+from videoproc.types import UserError
 
 ROWS = [{"n": n} for n in range(200)]
 
@@ -99,6 +102,80 @@ def test_on_ray_few_rows_are_shared_out_and_frames_stay_with_their_worker(model)
     assert sum(receipt["rows"] for receipt in receipts) == 36
     assert len({receipt["pid"] for receipt in receipts}) > 1
     assert all(receipt["pids"] == [receipt["pid"]] for receipt in receipts)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.parametrize(
+    "model", [None, ModelStage(make=partial(methodcaller, "slice", 0), batch_size=4)]
+)
+def test_on_ray_all_steps_and_the_sink_are_one_task_wherever_they_are_placed(model):
+    def task(name):
+        def step(row):
+            import ray
+
+            yield row | {name: ray.get_runtime_context().get_task_id()}
+
+        return step
+
+    def sink(batch):
+        import pyarrow as pa
+        import ray
+
+        tasks = {
+            row[name] for row in batch.to_pylist() for name in ("decode", "augment", "measure")
+        }
+        return pa.table({"one": [tasks == {ray.get_runtime_context().get_task_id()}]})
+
+    steps = [Named(name, task(name)) for name in ("decode", "augment", "measure")]
+    placement = Placement(labels={"nowhere": "!here"}, memory_bytes=50_000_000)
+    receipts = list(run(ROWS[:20], steps=steps, sink=sink, model=model, placement=placement))
+    assert len(receipts) > 1
+    assert all(receipt["one"] for receipt in receipts)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_on_ray_a_node_takes_no_more_tasks_than_it_has_memory_for():
+    import ray
+
+    def span():
+        def step(row):
+            import time
+
+            started = time.monotonic()
+            time.sleep(0.2)
+            yield row | {"started": started, "ended": time.monotonic()}
+
+        return step
+
+    def sink(batch):
+        return batch.select(["started", "ended"])
+
+    (node,) = ray.nodes()
+    half = Placement(memory_bytes=int(node["Resources"]["memory"] * 0.6))
+    spans = list(run(ROWS[:4], steps=[Named("span", span())], sink=sink, placement=half))
+    spans.sort(key=lambda span: span["started"])
+    assert len(spans) == 4
+    assert all(a["ended"] <= b["started"] for a, b in itertools.pairwise(spans))
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_on_ray_what_fits_no_node_is_said_before_anything_starts():
+    placement = Placement(labels={"role": "decode"})
+    with pytest.raises(UserError, match="needs a node with role=decode"):
+        run(ROWS, steps=[Named("split", split_step())], sink=sum_sink(), placement=placement)
+
+
+def test_what_is_shared_reaches_every_worker(inline):
+    def add(shared):
+        def step(row):
+            yield row | {"k": shared()["more"]}
+
+        return step
+
+    shared = share({"more": 7}, inline=inline)
+    receipts = list(run(ROWS, steps=[Named("add", add(shared))], sink=sum_sink(), inline=inline))
+    rows = [eval(row) for receipt in receipts for row in eval(receipt["rows"])]
+    assert [row["k"] for row in rows] == [7] * len(ROWS)
 
 
 def test_a_bug_in_a_step_ends_the_run(inline):

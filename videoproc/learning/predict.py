@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pyarrow as pa
 import torch
+from safetensors.torch import load
 
 from videoproc import schema
 from videoproc.learning import checkpoint
+from videoproc.learning.checkpoint import Card
+from videoproc.storage import Anywhere
 from videoproc.tasks import select_task
 from videoproc.types import FETCHED, SECONDS, Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A model on its way to where there is no checkpoint. weights: as safetensors, no pickle."""
+
+    card: Card
+    weights: bytes
+
+
+def read_trained(folder: Anywhere) -> Trained:
+    """The model of a checkpoint."""
+    return Trained(
+        card=checkpoint.read_card(folder), weights=(folder / checkpoint.MODEL).read_bytes()
+    )
 
 
 class Predictor:
@@ -20,9 +39,13 @@ class Predictor:
     Holds a model, so it is a class: one an actor. `run_id` names the run that the model is of.
     """
 
-    def __init__(self, checkpoint_folder: Path, *, run_id: str) -> None:
+    def __init__(self, trained: Callable[[], Trained], *, run_id: str) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model, self._card = checkpoint.load(checkpoint_folder, device=self._device)
+        given = trained()
+        self._card = given.card
+        model = given.card.build()
+        model.load_state_dict(load(given.weights))
+        self._model = model.to(self._device).eval()
         self._task = select_task(self._card.task)
         self._run_id = run_id
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import ray
@@ -21,13 +21,16 @@ import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
 from videoproc.runtime import session
+from videoproc.runtime.placement import DECODE_MEMORY_BYTES, MODEL_MEMORY_BYTES, Placement
 from videoproc.types import SECONDS, Row
 
 Step = Callable[[Row], Iterator[Row]]
 BatchStep = Callable[[pa.Table], pa.Table]
+T = TypeVar("T")
 
 MAX_ROWS_PER_TASK = 64  # about 40 MB of 16x112x112 clips: a shard of a useful size
 TASKS_PER_CORE = 3  # so that a slow task at the end leaves few cores idle
+ANYWHERE = Placement()
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,31 @@ class ModelStage:
     """A batch step with state, which `make` builds once in each process that runs it.
 
     Without GPUs it fuses with the steps before it, so frames stay in the worker that decoded
-    them. With GPUs it has actors of its own, since Ray ends a GPU task's process after each task.
+    them. With GPUs it has actors of its own, since Ray ends a GPU task's process after each task;
+    `placement` says where those run, and there are as many as GPUs are free, also later.
+    `memory_bytes` is what building the step and a batch need. `key` tells it from other stages.
     """
 
     make: Callable[[], BatchStep]
     batch_size: int
     num_gpus: float = 0
+    placement: Placement = ANYWHERE
+    memory_bytes: int = MODEL_MEMORY_BYTES
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def needs(self) -> dict[str, float]:
+        """What each actor takes."""
+        return self.placement.needs(gpus=self.num_gpus, memory_bytes=self.memory_bytes)
+
+
+def share(value: T, *, inline: bool = False) -> Callable[[], T]:
+    """What gives `value` to steps and models: by way of Ray's object store, from which each node
+    fetches it once. For what is too large to travel with every task."""
+    if inline:
+        return lambda: value
+    ref = ray.put(value)
+    return lambda: ray.get(ref)
 
 
 def run(
@@ -57,15 +79,21 @@ def run(
     steps: Sequence[Named],
     sink: BatchStep,
     model: ModelStage | None = None,
+    placement: Placement = ANYWHERE,
+    say: Callable[[str], None] = print,
     inline: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Run `rows` through `steps`, an optional model and `sink`; yield the sink's rows as they come.
 
     With `inline` everything happens in this process, one row after another: for a debugger.
+    `placement` is of all but a model with actors of its own. Where no node is there for that, and
+    the cluster grows by itself, `say` is told what is waited for; else that is a UserError.
     """
     if not rows:
         return iter(())
-    return _run_inline(rows, steps, model, sink) if inline else _run_ray(rows, steps, model, sink)
+    if inline:
+        return _run_inline(rows, steps, model, sink)
+    return _run_ray(rows, steps, model, sink, placement, say)
 
 
 def timed(named: Named) -> Step:
@@ -95,36 +123,71 @@ def _run_inline(
 
 
 def _run_ray(
-    rows: Sequence[Row], steps: Sequence[Named], model: ModelStage | None, sink: BatchStep
+    rows: Sequence[Row],
+    steps: Sequence[Named],
+    model: ModelStage | None,
+    sink: BatchStep,
+    placement: Placement,
+    say: Callable[[str], None],
 ) -> Iterator[dict[str, Any]]:
     _quiet()
-    per_task = math.ceil(len(rows) / (session.num_cpus() * TASKS_PER_CORE))
-    per_task = min(max(per_task, 1), MAX_ROWS_PER_TASK)
+    actors = model if model and model.num_gpus else None
+    fused = model.memory_bytes if model and not actors else 0
+    needs = placement.needs(memory_bytes=DECODE_MEMORY_BYTES + fused)
+    for waited in (
+        session.require_fit(placement, needs, what="each decoding task"),
+        session.require_fit(
+            actors.placement, actors.needs, what="each model", setting="model_placement"
+        )
+        if actors
+        else None,
+    ):
+        if waited:
+            say(waited)
+    tasks = session.cores_to_expect(placement) * TASKS_PER_CORE
+    per_task = min(math.ceil(len(rows) / tasks), MAX_ROWS_PER_TASK)
     dataset: ray.data.Dataset = ray.data.from_items(
         list(rows), override_num_blocks=math.ceil(len(rows) / per_task)
     )
+    # The same for all: so they fuse.
+    where = _options(placement, needs)
     for named in steps:
-        dataset = dataset.flat_map(timed(named), num_cpus=1)
-    if model:
+        dataset = dataset.flat_map(timed(named), **where)
+    if actors:
         dataset = dataset.map_batches(
-            _actor(model.make) if model.num_gpus else _built_once(model.make, model.batch_size),
+            _actor(actors.make),
             batch_format="pyarrow",
-            batch_size=model.batch_size if model.num_gpus else None,
-            num_cpus=1,
-            num_gpus=model.num_gpus,
-            compute=ActorPoolStrategy(min_size=1, max_size=session.num_gpus())
-            if model.num_gpus
-            else None,
+            batch_size=actors.batch_size,
+            compute=ActorPoolStrategy(min_size=1),  # at most what the GPUs allow, also later
+            **_options(actors.placement, actors.needs),
+        )
+    elif model:
+        dataset = dataset.map_batches(
+            _built_once(model),
+            batch_format="pyarrow",
+            batch_size=None,
+            **where,
         )
     # A batch size would part the sink from the steps: Ray then gathers whole batches first, sends
     # their frames to another worker, and a short list of rows ends up in one task.
-    dataset = dataset.map_batches(sink, batch_format="pyarrow", batch_size=None, num_cpus=1)
+    dataset = dataset.map_batches(sink, batch_format="pyarrow", batch_size=None, **where)
     return iter(dataset.iter_rows())
 
 
-def _built_once(make: Callable[[], BatchStep], batch_size: int) -> BatchStep:
-    # Ray unpickles the function for every task, so what it builds is kept by its content.
-    key = pickle.dumps(make)
+def _options(placement: Placement, needs: Mapping[str, float]) -> dict[str, Any]:
+    """As the map calls of Ray Data name them."""
+    return {
+        "num_cpus": needs["CPU"],
+        "num_gpus": needs.get("GPU"),
+        "memory": needs["memory"],
+        "resources": placement.resources or None,
+        "label_selector": placement.labels or None,
+    }
+
+
+def _built_once(model: ModelStage) -> BatchStep:
+    # Ray unpickles the function for every task, so what it builds is kept by the stage's key.
+    make, key, batch_size = model.make, model.key, model.batch_size
 
     def step(batch: pa.Table) -> pa.Table:
         if key not in _BUILT:
@@ -136,7 +199,7 @@ def _built_once(make: Callable[[], BatchStep], batch_size: int) -> BatchStep:
     return step
 
 
-_BUILT: dict[bytes, BatchStep] = {}
+_BUILT: dict[str, BatchStep] = {}
 
 
 def _actor(make: Callable[[], BatchStep]) -> type:

@@ -70,7 +70,7 @@ def needs_of_each(workers: WorkerConfig) -> Resources:
     has = [node.resources for node in nodes]
     cpus = workers.cpus_per_worker or fair_share(has, others, workers=workers.workers)
     needs: Resources = {"CPU": cpus, **others}
-    if places(has, needs) < workers.fewest and not _grows():
+    if places(has, needs) < workers.fewest and not session.grows():
         raise UserError(
             f"{_wanted(workers, needs)}: ask for fewer workers, for less for each, or for a "
             "larger cluster"
@@ -146,9 +146,3 @@ def _is_pending(needs: Resources) -> bool:
         group["state"] == "PENDING" and all(dict(b) == needs for b in group["bundles"].values())
         for group in groups.values()
     )
-
-
-def _grows() -> bool:
-    """Whether something starts nodes by need, or replaces lost ones: Ray's cluster launcher and
-    KubeRay give each node the name of its group, and nothing else does."""
-    return any("ray.io/node-group" in node.labels for node in session.nodes())
