@@ -25,8 +25,9 @@ def motion_history(frames_thwc: np.ndarray, pts_s: np.ndarray) -> np.ndarray:
     where it moved in the last pair of neighbours, less the longer ago it last did, 0 where never;
     Bobick and Davis 2001).
 
-    The share of pixels that have moved; the mean share of pairs in which those have; both GRID x GRID cells; Hu's moments of both (`log_hu`); and the direction in which the history grows
-    within what has moved, as shares: where the motion went. No motion: zeros.
+    The share of pixels that have moved, and the mean share of pairs in which those have; both
+    images in GRID x GRID cells; Hu's moments of both (`log_hu`); and the direction in which the
+    history grows within what has moved, as shares: where the motion went. No motion: zeros.
     """
     cv2 = opencv()
     grey, steps = grey_frames(frames_thwc), steps_of(pts_s)

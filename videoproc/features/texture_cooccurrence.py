@@ -8,7 +8,7 @@ from videoproc.features.feature import Feature
 from videoproc.features.pictures import grey_frames
 
 LEVELS = 32
-DISTANCES_PX = (1, 2, 4)
+DISTANCES_PX = (1, 3, 6)  # 2 along a diagonal is rounded to what 1 is
 DIRECTIONS_DEG = (0, 45, 90, 135)
 PROPERTIES = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation", "entropy")
 FRAMES = 8

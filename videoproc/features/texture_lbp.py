@@ -24,8 +24,8 @@ def local_binary_patterns(frames_thwc: np.ndarray, _pts_s: np.ndarray) -> np.nda
         histograms = []
         for points, radius_px in NEIGHBOURHOODS:
             codes = local_binary_pattern(grey, points, radius_px, method="uniform")
-            counts = np.bincount(codes.astype(np.int64).ravel(), minlength=points + 2)
-            histograms.append(counts / codes.size)
+            inner = codes[radius_px:-radius_px, radius_px:-radius_px].astype(np.int64)
+            histograms.append(np.bincount(inner.ravel(), minlength=points + 2) / inner.size)
         made.append(np.concatenate(histograms))
     return mean_and_deviation(np.stack(made)).astype(np.float32)
 

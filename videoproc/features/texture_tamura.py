@@ -60,7 +60,8 @@ def direction(grey_hw: np.ndarray) -> tuple[float, float]:
     """The mean of (cos 2a, sin 2a) over pixels with a strong gradient at angle a."""
     cv2 = opencv()
     across, down = cv2.Sobel(grey_hw, cv2.CV_32F, 1, 0), cv2.Sobel(grey_hw, cv2.CV_32F, 0, 1)
-    strength, angle = cv2.cartToPolar(across, down)
+    inner = np.s_[1:-1, 1:-1]  # beyond the border there is no gradient to be had
+    strength, angle = cv2.cartToPolar(*(np.ascontiguousarray(one[inner]) for one in (across, down)))
     strong = strength >= 4 * EDGE_LEVELS  # Sobel's weights sum to 4 on either side
     if not strong.any():
         return 0.0, 0.0
