@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,6 +83,12 @@ class TestEveryFeature:
 
 def test_every_feature_has_an_id_of_its_own():
     assert len({feature.feature_id for feature in FEATURES.values()}) == len(FEATURES)
+
+
+def test_the_document_lists_every_feature_with_its_length():
+    text = (Path(__file__).parents[2] / "docs" / "features.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE)
+    assert rows == [(name, str(feature.length)) for name, feature in FEATURES.items()]
 
 
 def test_another_process_computes_the_same():
