@@ -13,6 +13,7 @@ from pipelines import extract as extract_job
 from pipelines.extract import ExtractConfig, extract
 from pipelines.index import IndexConfig, index
 from videoproc.augment import Augmentation
+from videoproc.features import FEATURES
 from videoproc.media import Accept, Limits, Sampling, Size
 from videoproc.tables import Dataset, FrameFormat, decode_frames
 
@@ -132,6 +133,17 @@ def test_a_feature_asked_for_later_is_computed_from_stored_frames(data, videos, 
     assert rows_of(data) == rows_of(tmp_path / "at_once")
 
 
+def test_every_feature_of_bursts_is_the_same_at_once_and_later(data, tmp_path, rows_of):
+    bursts = {"sampling": Sampling(num_frames=4, burst_frames=2), "frames": RAW}
+    shutil.copytree(data, tmp_path / "at_once")
+    run_extract(tmp_path / "at_once", features=tuple(FEATURES), **bursts)
+    run_extract(data, features=(), **bursts)
+    run_extract(data, features=tuple(FEATURES), **bursts)
+    rows = rows_of(data)
+    assert rows == rows_of(tmp_path / "at_once")
+    assert {len(row["vector"]) for row in rows["features"] if row["feature"] == "flow"} == {84}
+
+
 def test_features_do_not_depend_on_the_frame_format(data, tmp_path):
     shutil.copytree(data, tmp_path / "jpeg")
     raw, jpeg = run_extract(data, frames=RAW), run_extract(tmp_path / "jpeg", frames=JPEG)
@@ -249,12 +261,12 @@ def test_ray_gives_row_by_row_what_this_process_gives(flawed, tmp_path, rows_of)
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_ray_computes_a_later_feature_from_stored_frames_too(data, tmp_path, rows_of, videos):
+def test_ray_computes_later_features_from_stored_frames_too(data, tmp_path, rows_of, videos):
     shutil.copytree(data, tmp_path / "at_once")
-    run_extract(tmp_path / "at_once")
+    run_extract(tmp_path / "at_once", features=tuple(FEATURES))
     run_extract(data, features=("colour",))
     shutil.rmtree(videos)
-    run_extract(data, inline=False)
+    run_extract(data, features=tuple(FEATURES), inline=False)
     assert rows_of(data) == rows_of(tmp_path / "at_once")
 
 

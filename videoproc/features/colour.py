@@ -9,7 +9,7 @@ from videoproc.features.feature import Feature
 BINS = 8
 
 
-def colour_statistics(frames_thwc: np.ndarray) -> np.ndarray:
+def colour_statistics(frames_thwc: np.ndarray, _pts_s: np.ndarray) -> np.ndarray:
     """Per channel: mean, standard deviation and cube root of the third moment (all in [0, 1]
     units of the full range; Stricker and Orengo 1995), then a histogram of BINS equal bins that
     sums to 1. Length 3 * (3 + BINS), channel by channel.
@@ -31,4 +31,10 @@ def colour_statistics(frames_thwc: np.ndarray) -> np.ndarray:
     return np.concatenate(parts).astype(np.float32)
 
 
-FEATURE = Feature(name="colour", version=1, length=3 * (3 + BINS), compute=colour_statistics)
+COLUMNS = tuple(
+    f"{channel}_{name}"
+    for channel in ("red", "green", "blue")
+    for name in ("mean", "deviation", "skewness", *(f"bin{i}" for i in range(BINS)))
+)
+
+FEATURE = Feature(name="colour", version=1, columns=COLUMNS, compute=colour_statistics)

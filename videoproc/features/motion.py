@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from videoproc.features.feature import Feature
+from videoproc.features.over_time import grid_columns
 
 GRID = 4
 COURSE = 8
 
 
-def motion_statistics(frames_thwc: np.ndarray) -> np.ndarray:
+def motion_statistics(frames_thwc: np.ndarray, _pts_s: np.ndarray) -> np.ndarray:
     """Absolute differences of the grey values (mean of R, G, B; in [0, 1]) of consecutive frames.
 
     GRID x GRID means over time, row by row; then mean, standard deviation and maximum over time
@@ -32,6 +33,12 @@ def motion_statistics(frames_thwc: np.ndarray) -> np.ndarray:
     return np.array([*cells, course.mean(), course.std(), course.max(), *points], np.float32)
 
 
-FEATURE = Feature(
-    name="motion", version=1, length=GRID * GRID + 3 + COURSE, compute=motion_statistics
+COLUMNS = (
+    *grid_columns("change", GRID),
+    "change_mean",
+    "change_deviation",
+    "change_max",
+    *(f"change_point{i}" for i in range(COURSE)),
 )
+
+FEATURE = Feature(name="motion", version=1, columns=COLUMNS, compute=motion_statistics)
