@@ -10,7 +10,7 @@ from torch import nn
 
 
 class MultiHeadAttention(nn.Module):
-    """softmax(Q K' / sqrt(d)) V in each of `heads` heads of d = width / heads (Vaswani et al. 2017).
+    """softmax(Q K' / sqrt(d)) V in each of `heads` heads, d = width / heads (Vaswani et al. 2017).
 
     Queries (N, S, `width`) ask a context (N, S', `width`), which gives keys and values; the result
     is (N, S, `width`). Self-attention asks its own input, cross-attention another stream.
@@ -24,9 +24,11 @@ class MultiHeadAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x_nsd: torch.Tensor, context_nsd: torch.Tensor) -> torch.Tensor:
-        query, (key, value) = self.query(x_nsd), self.key_value(context_nsd).chunk(2, dim=2)
-        mixed = F.scaled_dot_product_attention(*map(self._split, (query, key, value)))
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        key, value = self.key_value(context_nsd).chunk(2, dim=2)
+        mixed_nhsd = F.scaled_dot_product_attention(
+            self._split(self.query(x_nsd)), self._split(key), self._split(value)
+        )
+        return self.out(mixed_nhsd.transpose(1, 2).flatten(2))
 
     def _split(self, x_nsd: torch.Tensor) -> torch.Tensor:
         return x_nsd.unflatten(2, (self._heads, -1)).transpose(1, 2)
@@ -87,8 +89,8 @@ ENCODER_POOLINGS = ("mean", "class", "attention")
 
 
 class AttentionPooling(nn.Module):
-    """(N, S, `width`) to (N, `width`): the sum of the vectors h, each weighted by the softmax over S
-    of v' tanh(W h + b) (Bahdanau et al. 2015)."""
+    """(N, S, `width`) to (N, `width`): the sum of the vectors h, each weighted by the softmax over
+    S of v' tanh(W h + b) (Bahdanau et al. 2015)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

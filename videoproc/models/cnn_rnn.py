@@ -1,4 +1,4 @@
-"""`cnn_rnn`: the frame CNN with plain recurrent units (Elman 1990) on top, which sees the order of frames."""
+"""`cnn_rnn`: the frame CNN with a plain recurrent layer (Elman 1990) on top, which sees order."""
 
 from __future__ import annotations
 

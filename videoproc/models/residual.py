@@ -77,7 +77,8 @@ def make_blocks(
     channels: tuple[int, ...], *, blocks: int, convolution: MakeConvolution, norm: str, dims: int
 ) -> nn.ModuleList:
     """The blocks of all stages behind a stem of `channels[0]` channels, with first weights."""
-    made, before = nn.ModuleList(), channels[0]
+    made: list[ResidualBlock] = []
+    before = channels[0]
     for stage, after in enumerate(channels):
         for block in range(blocks):
             stride = 2 if stage > 0 and block == 0 else 1
@@ -87,24 +88,24 @@ def make_blocks(
                 )
             )
             before = after
-    initialise(made)
-    if norm == "none":
-        _calm(made)
-    return made
+    for each in made:
+        initialise(each)
+        if norm == "none":
+            _calm(each, share=len(made) ** -0.5)
+    return nn.ModuleList(made)
 
 
-def _calm(blocks: nn.ModuleList) -> None:
+def _calm(block: ResidualBlock, *, share: float) -> None:
     """Without a norm every block would double the variance: n small branches add up to one."""
-    for block in blocks:
-        convolutions = [
-            layer for layer in block.branch.modules() if isinstance(layer, nn.Conv2d | nn.Conv3d)
-        ]
-        with torch.no_grad():
-            convolutions[-1].weight *= len(blocks) ** -0.5
+    *_, last = (
+        layer for layer in block.branch.modules() if isinstance(layer, nn.Conv2d | nn.Conv3d)
+    )
+    with torch.no_grad():
+        last.weight *= share
 
 
 class FrameResNet(nn.Module):
-    """uint8 (B, T, H, W, 3) to logits (B, K): features of each frame averaged over time, then linear.
+    """uint8 (B, T, H, W, 3) to logits (B, K): frame features averaged over time, then linear.
 
     shift: what a block's branch sees of (B, T, C, H, W) in place of its input; by default nothing
     passes between frames. With channels (64, 128, 256, 512), 2 blocks and norm `batch` the frames'

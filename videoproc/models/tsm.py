@@ -19,9 +19,11 @@ SHIFTS = ("both", "past")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """channels, blocks, dropout, inputs, norm: as `tsn` has them. shift_share: the share of channels
-    that moves; shift: `both`, half of it from the next frame and half from the one before, for
-    clips that are there whole; `past`, all from the one before, for frames as they come.
+    """channels, blocks, dropout, inputs, norm: as `tsn` has them.
+
+    shift_share: the share of channels that moves. shift: `both`, half of it from the next frame and
+    half from the one before, for clips that are there whole; `past`, all from the one before, for
+    frames as they come.
     """
 
     channels: tuple[int, ...] = (32, 64, 128, 256)

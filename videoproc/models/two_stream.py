@@ -57,7 +57,7 @@ class Config:
 
 
 class Late(nn.Module):
-    """(B, T, F) of both streams to logits: each has a linear layer, and the result is their mean."""
+    """(B, T, F) of both streams to logits: a linear layer for each, and the mean of the two."""
 
     def __init__(self, config: Config, *, num_outputs: int) -> None:
         super().__init__()

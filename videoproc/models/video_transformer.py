@@ -81,9 +81,7 @@ class VideoTransformer(nn.Module):
         return self.head(self.time(x_btd + positions(*x_btd.shape[1:], like=x_btd)))
 
     def _filled_up(self, x_bcthw: torch.Tensor) -> torch.Tensor:
-        missing = [
-            -have % whole for have, whole in zip(x_bcthw.shape[2:], self._size, strict=True)
-        ]
+        missing = [-have % whole for have, whole in zip(x_bcthw.shape[2:], self._size, strict=True)]
         if not any(missing):
             return x_bcthw
         time, height, width = missing
@@ -91,7 +89,7 @@ class VideoTransformer(nn.Module):
 
 
 def _places(x_btdhw: torch.Tensor) -> torch.Tensor:
-    """(D, H, W): the row's position in the first half of the channels, the column's in the other."""
+    """(D, H, W): the row's position in the first half of the channels, the column's behind it."""
     width, rows, columns = x_btdhw.shape[2:]
     row_dh1 = positions(rows, width // 2, like=x_btdhw).T[:, :, None]
     column_d1w = positions(columns, width // 2, like=x_btdhw).T[:, None, :]
