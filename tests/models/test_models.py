@@ -191,4 +191,6 @@ def test_frames_that_are_too_small_are_refused(name: str) -> None:
 @every_model
 def test_frames_that_are_not_rgb_are_refused(name: str) -> None:
     with pytest.raises(UserError, match="frames have 1 channels"):
-        build_model(name, model_config(name, TINY.get(name, {})), num_outputs=3, frame_shape=(4, 16, 16, 1))
+        build_model(
+            name, model_config(name, TINY.get(name, {})), num_outputs=3, frame_shape=(4, 16, 16, 1)
+        )
