@@ -51,6 +51,32 @@ def test_one_step_changes_every_weight(name: str, settings: dict[str, Any]) -> N
     assert unchanged == []
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "layers"),
+    [
+        ("cnn", {}, {"trunk.convolutions": [32, 64, 128], "trunk.dense": [128], "head": [10]}),
+        (
+            "cnn",
+            {"channels": [32, 64], "features": 512, "dropout": 0.0},
+            {"trunk.convolutions": [32, 64], "trunk.dense": [512], "head": [10]},
+        ),
+        (
+            "cnn_lstm",
+            {"layers": 2},
+            {"recurrent.weight_hh": [4 * 128, 4 * 128], "head": [10]},
+        ),
+    ],
+)
+def test_the_reference_architectures_are_settings(
+    name: str, settings: dict[str, Any], layers: dict[str, list[int]]
+) -> None:
+    config = model_config(name, settings)
+    model = build_model(name, config, num_outputs=10, frame_shape=(4, 64, 64, 3))
+    for part, widths in layers.items():
+        weights = [v for k, v in model.state_dict().items() if k.startswith(part) and v.ndim > 1]
+        assert [len(weight) for weight in weights] == widths
+
+
 @every_model
 def test_learns_eight_clips_by_heart(name: str) -> None:
     brightness = torch.linspace(0.3, 1, 8).view(-1, 1, 1, 1, 1)
