@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from videoproc.models.norm import make_norm
+from videoproc.models.norm import make_convolution, make_norm, standardised
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(8, 1), (24, 3), (32, 4), (13, 1)])
@@ -25,6 +27,32 @@ def test_batch_norm_is_over_the_batch() -> None:
     torch.testing.assert_close(normed.mean(dim=(0, 2, 3, 4)), torch.zeros(4), atol=1e-5, rtol=0)
 
 
-def test_none_leaves_maps_as_they_are() -> None:
+@pytest.mark.parametrize("kind", ["none", "weight"])
+def test_maps_stay_as_they_are_without_a_norm_of_maps(kind: str) -> None:
     maps = torch.randn(2, 4, 3, 3)
-    assert make_norm("none", 4, dims=2)(maps).equal(maps)
+    assert make_norm(kind, 4, dims=2)(maps).equal(maps)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_standardised_filters_have_mean_0_and_the_same_energy_whatever_their_weights(
+    dims: int,
+) -> None:
+    torch.manual_seed(0)
+    layer = make_convolution("weight", 6, 5, dims=dims, kernel_size=3)
+    with torch.no_grad():
+        layer.weight.mul_(7).add_(2)
+    filters = standardised(layer.weight.detach()).flatten(1)
+    torch.testing.assert_close(filters.mean(dim=1), torch.zeros(5), atol=1e-5, rtol=0)
+    energy = torch.full((5,), 2 / (1 - 1 / math.pi))
+    torch.testing.assert_close(filters.square().sum(dim=1), energy)
+
+
+def test_maps_keep_their_variance_through_many_standardised_layers() -> None:
+    torch.manual_seed(0)
+    maps = torch.randn(4, 64, 12, 12)
+    for _ in range(10):
+        layer = make_convolution("weight", 64, 64, dims=2, kernel_size=3, padding=1)
+        with torch.no_grad():
+            layer.bias.zero_()
+            maps = layer(maps.relu())
+    assert 0.4 < maps.std() < 2.5

@@ -60,7 +60,10 @@ def test_a_share_that_moves_no_channel_is_refused() -> None:
         make("tsm", shift_share=0.1)
 
 
+@pytest.mark.parametrize("norm", ["none", "weight"])
 @pytest.mark.parametrize("name", ["tsn", "tsm", "r3d", "r2plus1d"])
-def test_a_deep_network_without_norms_keeps_its_signal_in_bounds(name: str) -> None:
-    outputs = make(name, channels=[16, 16], blocks=12, norm="none").eval()(clips())
+def test_a_deep_network_without_norms_of_maps_keeps_its_signal_in_bounds(
+    name: str, norm: str
+) -> None:
+    outputs = make(name, channels=[16, 16], blocks=12, norm=norm).eval()(clips())
     assert 1e-3 < outputs.abs().max() < 100

@@ -42,7 +42,7 @@ ORDER_BLIND = ("cnn", "tsn")
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("cnn", {"norm": "group", "inputs": "difference"}),
-    ("cnn_lstm", {"bidirectional": True, "layers": 2}),
+    ("cnn_lstm", {"bidirectional": True, "layers": 2, "norm": "weight"}),
     ("cnn_gru", {"pooling": "attention", "norm": "group", "inputs": "grey_and_difference"}),
     ("cnn_rnn", {"bidirectional": True, "pooling": "mean"}),
     ("conv_lstm", {"layers": 2, "norm": "group"}),
@@ -52,8 +52,8 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("two_stream", {"fusion": "cross_attention", "norm": "group"}),
     ("two_stream", {"burst_frames": 2}),
     ("tsn", {"norm": "none", "blocks": 2}),
-    ("tsm", {"norm": "none", "shift": "past"}),
-    ("r3d", {"norm": "none", "blocks": 2}),
+    ("tsm", {"norm": "group", "shift": "past"}),
+    ("r3d", {"norm": "group", "blocks": 2}),
     ("r2plus1d", {"norm": "none", "inputs": "grey_and_difference"}),
     ("video_transformer", {"pooling": "attention", "tubelet": 1}),
 ]

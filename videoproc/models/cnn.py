@@ -23,8 +23,8 @@ from videoproc.models.settings import (
 class Config:
     """channels: filters of each 3x3 convolution; features: width of the dense layer.
 
-    inputs: of `INPUTS`; those with differences tell something of order. norm: of the maps, `none`,
-    `group` or `batch`.
+    inputs: of `INPUTS`; those with differences tell something of order. norm: of the maps, one of
+    `NORMS`.
     """
 
     channels: tuple[int, ...] = (32, 64, 128)

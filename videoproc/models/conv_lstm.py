@@ -26,7 +26,7 @@ from videoproc.models.settings import (
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """channels: of the frame CNN, each halves the frame; hidden: channels of the state; layers:
-    stacked; inputs: of `INPUTS`; norm: of the frame CNN's maps, `none`, `group` or `batch`.
+    stacked; inputs: of `INPUTS`; norm: of the frame CNN's maps, of `NORMS`.
     """
 
     channels: tuple[int, ...] = (16, 32, 64)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from videoproc.models.inputs import INPUTS, Inputs, with_coordinates
-from videoproc.models.norm import initialise, make_norm
+from videoproc.models.norm import initialise, make_convolution, make_norm
 
 
 class FrameCnn(nn.Module):
@@ -44,8 +44,8 @@ def make_convolutions(first: int, channels: tuple[int, ...], *, norm: str) -> nn
     """Cn P for each n of `channels`, on maps of `first` channels and their coordinates."""
     layers: list[nn.Module] = []
     for before, after in zip((first + 2, *channels[:-1]), channels, strict=True):
-        layers.append(nn.Conv2d(before, after, 3, padding=1))
-        if norm != "none":
+        layers.append(make_convolution(norm, before, after, dims=2, kernel_size=3, padding=1))
+        if norm in ("group", "batch"):  # saved weights name layers by their number
             layers.append(make_norm(norm, after, dims=2))
         layers += [nn.ReLU(), nn.MaxPool2d(2)]
     return nn.Sequential(*layers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from videoproc.models.norm import make_norm
+from videoproc.models.norm import make_convolution, make_norm
 from videoproc.models.residual3d import (
     MakeConvolution3d,
     Residual3dConfig,
@@ -35,28 +35,28 @@ def build(config: Config, *, num_outputs: int, frame_shape: tuple[int, ...]) -> 
 
 
 def _apart(*, norm: str) -> MakeConvolution3d:
-    bias = norm == "none"
-
     def make(before: int, after: int, kernel: Size, stride: Size) -> nn.Module:
         (t, h, w), middle = kernel, middle_channels(before, after, kernel)
         return nn.Sequential(
-            nn.Conv3d(
+            make_convolution(
+                norm,
                 before,
                 middle,
-                (1, h, w),
+                dims=3,
+                kernel_size=(1, h, w),
                 stride=(1, *stride[1:]),
                 padding=(0, h // 2, w // 2),
-                bias=bias,
             ),
             make_norm(norm, middle, dims=3),
             nn.ReLU(),
-            nn.Conv3d(
+            make_convolution(
+                norm,
                 middle,
                 after,
-                (t, 1, 1),
+                dims=3,
+                kernel_size=(t, 1, 1),
                 stride=(stride[0], 1, 1),
                 padding=(t // 2, 0, 0),
-                bias=bias,
             ),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from videoproc.models.norm import make_convolution
 from videoproc.models.residual3d import (
     MakeConvolution3d,
     Residual3dConfig,
@@ -22,14 +23,15 @@ def build(config: Config, *, num_outputs: int, frame_shape: tuple[int, ...]) -> 
     Errors: UserError where the frames of `frame_shape` are too small to be halved so often.
     """
     check_frames(frame_shape, halvings=halvings(config.channels))
-    convolution = _full(bias=config.norm == "none")
-    return VideoResNet(config, convolution=convolution, num_outputs=num_outputs)
+    return VideoResNet(config, convolution=_full(norm=config.norm), num_outputs=num_outputs)
 
 
-def _full(*, bias: bool) -> MakeConvolution3d:
+def _full(*, norm: str) -> MakeConvolution3d:
     def make(before: int, after: int, kernel: Size, stride: Size) -> nn.Module:
         t, h, w = kernel
         padding = (t // 2, h // 2, w // 2)
-        return nn.Conv3d(before, after, kernel, stride=stride, padding=padding, bias=bias)
+        return make_convolution(
+            norm, before, after, dims=3, kernel_size=kernel, stride=stride, padding=padding
+        )
 
     return make

@@ -28,7 +28,7 @@ class RecurrentConfig:
 
     inputs: `rgb`, or `grey_and_difference`: no colour, which tells one camera from another, and
     the change since the frame before, which tells what moves; or `difference`, that change alone.
-    norm: of the frame CNN's maps, `none`, `group` or `batch`. bidirectional: a second layer reads
+    norm: of the frame CNN's maps, of `NORMS`. bidirectional: a second layer reads
     the clip backwards. pooling: what the states of all frames come to: `last`, the state that has
     read all frames (of both directions); `mean`; or `attention` over them.
     """

@@ -11,28 +11,27 @@ import torch.nn.functional as F
 from torch import nn
 
 from videoproc.models.inputs import INPUTS
-from videoproc.models.norm import NORMS, initialise, make_norm
+from videoproc.models.norm import NORMS, initialise, make_convolution, make_norm, scale_
 from videoproc.models.settings import check_choice, check_count, check_counts, check_dropout
 
 MakeConvolution = Callable[[int, int, int], nn.Module]
 """(channels before, channels after, stride) to a 3x3 or 3x3x3 convolution."""
-
-_CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualConfig:
     """channels: of each stage, each but the first halves its input; blocks: in each stage.
 
-    inputs: of `INPUTS`. norm: `group` or `none`; or `batch`, with which a clip's result in training
-    depends on its neighbours in the batch and so on the number of workers.
+    inputs: of `INPUTS`. norm: `weight` (filters are normalised, not maps), `group`, `none`; or
+    `batch`, with which a clip's result in training depends on its neighbours in the batch and so on
+    the number of workers.
     """
 
     channels: tuple[int, ...] = (32, 64, 128, 256)
     blocks: int = 1
     dropout: float = 0.5
     inputs: str = "rgb"
-    norm: str = "group"
+    norm: str = "weight"
 
     def __post_init__(self) -> None:
         check_counts("channels", self.channels)
@@ -65,7 +64,7 @@ class ResidualBlock(nn.Module):
         )
         self.shortcut = nn.Sequential()
         if stride > 1 or before != after:
-            project = _CONVOLUTIONS[dims](before, after, 1, stride=stride, bias=norm == "none")
+            project = make_convolution(norm, before, after, dims=dims, kernel_size=1, stride=stride)
             self.shortcut = nn.Sequential(project, make_norm(norm, after, dims=dims))
 
     def forward(self, x: torch.Tensor, shifted: torch.Tensor | None = None) -> torch.Tensor:
@@ -90,18 +89,18 @@ def make_blocks(
             before = after
     for each in made:
         initialise(each)
-        if norm == "none":
+        if norm in ("none", "weight"):
             _calm(each, share=len(made) ** -0.5)
     return nn.ModuleList(made)
 
 
 def _calm(block: ResidualBlock, *, share: float) -> None:
-    """Without a norm every block would double the variance: n small branches add up to one."""
+    """Where maps are not normalised every block would double the variance: n small branches add up
+    to one."""
     *_, last = (
         layer for layer in block.branch.modules() if isinstance(layer, nn.Conv2d | nn.Conv3d)
     )
-    with torch.no_grad():
-        last.weight *= share
+    scale_(last, share)
 
 
 class FrameResNet(nn.Module):
@@ -124,10 +123,14 @@ class FrameResNet(nn.Module):
         self._prepare, self._shift = inputs.prepare, shift
 
         def convolution(before: int, after: int, stride: int) -> nn.Module:
-            return nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=norm == "none")
+            return make_convolution(
+                norm, before, after, dims=2, kernel_size=3, stride=stride, padding=1
+            )
 
         self.stem = nn.Sequential(
-            nn.Conv2d(inputs.channels, channels[0], 7, stride=2, padding=3, bias=norm == "none"),
+            make_convolution(
+                norm, inputs.channels, channels[0], dims=2, kernel_size=7, stride=2, padding=3
+            ),
             make_norm(norm, channels[0], dims=2),
             nn.ReLU(),
             nn.MaxPool2d(3, stride=2, padding=1),

@@ -22,15 +22,16 @@ MakeConvolution3d = Callable[[int, int, Size, Size], nn.Module]
 class Residual3dConfig:
     """channels: of each stage, each but the first halves space and time; blocks: in each stage.
 
-    inputs: of `INPUTS`. norm: `group` or `none`; or `batch`, with which a clip's result in training
-    depends on its neighbours in the batch and so on the number of workers.
+    inputs: of `INPUTS`. norm: `weight` (filters are normalised, not maps), `group`, `none`; or
+    `batch`, with which a clip's result in training depends on its neighbours in the batch and so on
+    the number of workers.
     """
 
     channels: tuple[int, ...] = (16, 32, 64, 128)
     blocks: int = 1
     dropout: float = 0.5
     inputs: str = "rgb"
-    norm: str = "group"
+    norm: str = "weight"
 
     def __post_init__(self) -> None:
         check_counts("channels", self.channels)

@@ -26,7 +26,7 @@ from videoproc.models.settings import (
 class Config:
     """channels, features: the frame CNN's; layers, heads: of the attention over frames.
 
-    inputs: of `INPUTS`; norm: of the frame CNN's maps, `none`, `group` or `batch`. pooling: what
+    inputs: of `INPUTS`; norm: of the frame CNN's maps, of `NORMS`. pooling: what
     the frames come to, `mean`, `class` or `attention`.
     """
 

@@ -30,7 +30,7 @@ class Config:
     blocks: int = 1
     dropout: float = 0.5
     inputs: str = "rgb"
-    norm: str = "group"
+    norm: str = "weight"
     shift_share: float = 0.25
     shift: str = "both"
 

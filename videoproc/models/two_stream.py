@@ -31,7 +31,7 @@ from videoproc.types import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """channels, features: of each frame CNN; norm: of their maps, `none`, `group` or `batch`.
+    """channels, features: of each frame CNN; norm: of their maps, of `NORMS`.
 
     fusion: `late`, the mean of each stream's logits; `concatenation` of their features, averaged
     over time; `cross_attention`, the same after each stream has asked the other, in `heads` heads.
