@@ -27,7 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     tables = iter(
         (
-            ("videoproc/models/__init__.py", "MODELS", "from videoproc.models import "),
+            ("videoproc/models/__init__.py", "MODELS", "from videoproc.models import (\n    "),
             ("videoproc/tasks/__init__.py", "TASKS", "from videoproc.tasks import "),
         )
     )

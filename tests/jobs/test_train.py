@@ -19,6 +19,7 @@ from videoproc import runlog
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Position
 from videoproc.learning.config import LoopConfig, OptimConfig
+from videoproc.models import MODELS
 from videoproc.runtime.placement import Placement
 from videoproc.tables import Dataset
 from videoproc.types import UserError
@@ -274,5 +275,5 @@ def test_wrong_input_ends_with_code_2_and_one_line(
         cli.main(train, TrainConfig)
     assert ended.value.code == 2
     assert capsys.readouterr().err.splitlines() == [
-        "error: model: no model 'vgg'; there are cnn, cnn_lstm, cnn_gru"
+        f"error: model: no model 'vgg'; there are {', '.join(MODELS)}"
     ]

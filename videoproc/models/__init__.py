@@ -7,7 +7,20 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from videoproc.models import cnn, cnn_gru, cnn_lstm
+from videoproc.models import (
+    cnn,
+    cnn_gru,
+    cnn_lstm,
+    cnn_rnn,
+    conv_lstm,
+    r2plus1d,
+    r3d,
+    temporal_attention,
+    tsm,
+    tsn,
+    two_stream,
+    video_transformer,
+)
 from videoproc.types import UserError
 
 
@@ -25,6 +38,15 @@ MODELS: dict[str, ModelModule] = {
     "cnn": cnn,
     "cnn_lstm": cnn_lstm,
     "cnn_gru": cnn_gru,
+    "cnn_rnn": cnn_rnn,
+    "conv_lstm": conv_lstm,
+    "temporal_attention": temporal_attention,
+    "two_stream": two_stream,
+    "tsn": tsn,
+    "tsm": tsm,
+    "r3d": r3d,
+    "r2plus1d": r2plus1d,
+    "video_transformer": video_transformer,
 }
 
 

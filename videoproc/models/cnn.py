@@ -8,26 +8,37 @@ import torch
 from torch import nn
 
 from videoproc.models.frame_cnn import FrameCnn
+from videoproc.models.inputs import INPUTS
+from videoproc.models.norm import NORMS
 from videoproc.models.settings import (
+    check_choice,
     check_count,
     check_counts,
     check_dropout,
-    check_frame_size,
+    check_frames,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """channels: filters of each 3x3 convolution; features: width of the dense layer."""
+    """channels: filters of each 3x3 convolution; features: width of the dense layer.
+
+    inputs: of `INPUTS`; those with differences tell something of order. norm: of the maps, one of
+    `NORMS`.
+    """
 
     channels: tuple[int, ...] = (32, 64, 128)
     features: int = 128
     dropout: float = 0.5
+    inputs: str = "rgb"
+    norm: str = "none"
 
     def __post_init__(self) -> None:
         check_counts("channels", self.channels)
         check_count("features", self.features)
         check_dropout("dropout", self.dropout)
+        check_choice("inputs", self.inputs, INPUTS)
+        check_choice("norm", self.norm, NORMS)
 
 
 class Cnn(nn.Module):
@@ -36,7 +47,11 @@ class Cnn(nn.Module):
     def __init__(self, config: Config, *, num_outputs: int) -> None:
         super().__init__()
         self.trunk = FrameCnn(
-            channels=tuple(config.channels), features=config.features, dropout=config.dropout
+            channels=tuple(config.channels),
+            features=config.features,
+            dropout=config.dropout,
+            inputs=INPUTS[config.inputs],
+            norm=config.norm,
         )
         self.head = nn.Linear(config.features, num_outputs)
 
@@ -49,5 +64,5 @@ def build(config: Config, *, num_outputs: int, frame_shape: tuple[int, ...]) -> 
 
     Errors: UserError where the frames of `frame_shape` are smaller.
     """
-    check_frame_size(config.channels, frame_shape)
+    check_frames(frame_shape, halvings=len(config.channels))
     return Cnn(config, num_outputs=num_outputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from videoproc.models.recurrent import FrameCnnRecurrent, RecurrentConfig
-from videoproc.models.settings import check_frame_size
+from videoproc.models.settings import check_frames
 
 Config = RecurrentConfig
 
@@ -15,5 +15,5 @@ def build(config: Config, *, num_outputs: int, frame_shape: tuple[int, ...]) -> 
 
     Errors: UserError where the frames of `frame_shape` are smaller.
     """
-    check_frame_size(config.channels, frame_shape)
+    check_frames(frame_shape, halvings=len(config.channels))
     return FrameCnnRecurrent(config, layer=nn.LSTM, num_outputs=num_outputs)
