@@ -114,15 +114,27 @@ def start_cluster(workspace: Path, *, nodes: int, cpus: int | None) -> Cluster:
 
 
 @choosing_ports()
-def add_nodes(workspace: Path, cluster: Cluster, *, nodes: int) -> Cluster:
-    """Start the nodes that are dead or were never there, so that there are so many."""
+def add_nodes(workspace: Path, cluster: Cluster, *, nodes: int, cpus: int | None) -> Cluster:
+    """Start the nodes that are dead or were never there, so that there are so many.
+
+    cpus: of each of these; by default as the others have. To one that took the whole machine come
+    nodes that have a share of it.
+    """
     there = {node_number(node) for node in list_nodes(workspace, cluster) if is_alive(node)}
     missing = [number for number in range(2, nodes + 1) if number not in there]
     for number in missing:  # what is left of a dead one
         end(processes_of(workspace, node=number))
         shutil.rmtree(Path(cluster.temp_dir) / str(number), ignore_errors=True)
-    cluster = replace(cluster, nodes=nodes)
-    _join(workspace, cluster, missing, launched=[])
+    resources = cluster.resources
+    if cpus is not None or not resources:
+        resources = share_machine(nodes, cpus=cpus)
+    cluster = replace(cluster, nodes=nodes, resources=resources)
+    try:
+        _join(workspace, cluster, missing, launched=[])
+    except BaseException:
+        for number in missing:
+            end(processes_of(workspace, node=number))
+        raise
     return cluster
 
 
@@ -235,7 +247,7 @@ def up(workspace: Path, *, nodes: int | None, cpus: int | None) -> None:
             )
         print(f"already up: {describe(cluster)}")
         if wanted > there:
-            cluster = add_nodes(workspace, cluster, nodes=wanted)
+            cluster = add_nodes(workspace, cluster, nodes=wanted, cpus=cpus)
             print(f"added {wanted - there} to {there} nodes in {time.monotonic() - started:.0f} s")
     print("\n".join(map(describe_node, list_nodes(workspace, cluster))))
     print("submit a job:  make submit JOB=nightly CONFIG=nightly.yaml")

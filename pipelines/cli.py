@@ -99,7 +99,7 @@ def refusal(error: BaseException) -> JobError | None:
     """What a full or read-only disk, or a store that is away, means for the user, also where it was
     met in a worker, or by a
     library that has words of its own; None for any other error."""
-    causes = list(_causes(error))
+    causes = [*_causes(error), *_causes(from_worker(error))]
     # Ray's own error is of its cause's class too, and has the worker's traceback for a message.
     for cause in reversed(causes):
         if isinstance(cause, OSError) and re.search(STORE_SAID, said := in_one_line(cause)):

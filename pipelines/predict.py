@@ -223,15 +223,16 @@ def _apply(
     trained = dataflow.share(read_trained(folder), inline=config.inline)
     predictor: Callable[[], dataflow.BatchStep] = partial(Predictor, trained, run_id=config.run)
     is_pictured = config.pictures > 0 and set(table.schema.names) >= NEEDED
+    num_gpus = 0 if config.inline else min(1, session.num_gpus(config.model_placement))
+    on_cpu_bytes = BYTES_PER_BATCH_BYTE * config.batch_size * math.prod(card.frame_shape)
     model = dataflow.ModelStage(
         make=partial(Picturing, predictor, count=config.pictures, job=job)
         if is_pictured
         else predictor,
         batch_size=config.batch_size,
-        num_gpus=0 if config.inline else min(1, session.num_gpus(config.model_placement)),
+        num_gpus=num_gpus,
         placement=config.model_placement,
-        memory_bytes=MODEL_MEMORY_BYTES
-        + BYTES_PER_BATCH_BYTE * config.batch_size * math.prod(card.frame_shape),
+        memory_bytes=MODEL_MEMORY_BYTES + (0 if num_gpus else on_cpu_bytes),
     )
     sink = step.write_shards(
         outputs=[step.output("predictions", table, partial(_select, columns=table.schema))]

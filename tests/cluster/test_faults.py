@@ -105,9 +105,12 @@ def test_a_killed_worker_and_a_killed_decoder_cost_no_row(
     three: Nodes, indexed: Path, one_process: Path
 ) -> None:
     job = submit_extract(three, indexed)
-    wait_for(lambda: bool(decoders(three, node=2)) and bool(decoders(three, node=3)))
-    psutil.Process(decoders(three, node=2).pop()).parent().kill()
+    wait_for(lambda: bool(decoders(three, node=3)))
     psutil.Process(decoders(three, node=3).pop()).kill()
+    wait_for(lambda: bool(decoders(three, node=2)))
+    worker = psutil.Process(decoders(three, node=2).pop()).parent()
+    assert worker is not None
+    worker.kill()
     finish(job)
     assert_equal(indexed, one_process)
     assert in_quarantine(indexed) == in_quarantine(one_process)

@@ -16,6 +16,8 @@ from tests.cluster.three_nodes import (
     NODES,
     Nodes,
     assert_equal,
+    tasks_by_node,
+    trainers_by_node,
 )
 
 pytestmark = pytest.mark.slow
@@ -64,9 +66,7 @@ def test_a_submitted_job_runs_on_every_node_and_its_tables_equal_one_process(
     three.command("submit", "index", "--data", data, *source)
     three.command("submit", "extract", "--data", data, *EXTRACT)
     assert_equal(Path(data), one_process)
-    numbers = three.numbers()
-    tasks = [task for task in three.ask("tasks") if "FlatMap" in task["name"]]
-    assert {numbers[task["node_id"]] for task in tasks} == NODES
+    assert tasks_by_node(three, of="FlatMap") == NODES
 
 
 def test_two_workers_train_on_two_nodes(three: Nodes, extracted: Path) -> None:
@@ -74,5 +74,4 @@ def test_two_workers_train_on_two_nodes(three: Nodes, extracted: Path) -> None:
     command = ("-m", "pipelines.train", "--data", str(extracted), *flags)
     code, said = three.run(*command, more=three.exports())
     assert code == 0, said
-    workers = [actor for actor in three.ask("actors") if "TrainWorker" in actor["class_name"]]
-    assert len({actor["node_id"] for actor in workers}) == len(workers) == 2
+    assert len(trainers_by_node(three)) == 2

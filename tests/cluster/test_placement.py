@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from cluster.nodes import free_ports
-from tests.cluster.three_nodes import EXTRACT, Nodes, assert_equal, decoders, wait_for
+from tests.cluster.three_nodes import (
+    EXTRACT,
+    Nodes,
+    assert_equal,
+    cluster_in,
+    decoders,
+    tasks_by_node,
+    wait_for,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +31,7 @@ def test_decoding_stays_on_the_nodes_that_config_names(
     code, said = three.run(*command, more=three.exports())
     assert code == 0, said
     assert_equal(indexed, one_process)
-    assert tasks_by_node(three, job="FlatMap") == {2}
+    assert tasks_by_node(three, of="FlatMap") == {2}
 
 
 def test_what_no_node_has_ends_the_job_at_once_in_one_line(three: Nodes, indexed: Path) -> None:
@@ -56,22 +63,16 @@ def test_data_work_and_a_training_that_comes_meanwhile_both_end(
 
 
 def test_a_node_that_joins_takes_part_in_a_job_that_runs(
-    three: Nodes, indexed: Path, one_process: Path
+    indexed: Path, one_process: Path, tmp_path: Path
 ) -> None:
-    place = ("--placement.labels", json.dumps({"node": "in(2,4)"}))
-    command = ("-m", "pipelines.extract", "--data", str(indexed), *EXTRACT, *place)
-    job = three.start(*command, more=three.exports())
-    three.join(4, agent_port=next(free_ports(52450)))
-    wait_for(lambda: bool(decoders(three, node=4)) or job.poll() is not None)
-    said, _ = job.communicate(timeout=200)
-    assert job.returncode == 0, said
-    assert_equal(indexed, one_process)
-    assert 4 in tasks_by_node(three, job="FlatMap")
-
-
-def tasks_by_node(three: Nodes, *, job: str) -> set[int]:
-    """The nodes that had tasks of the last job with such tasks."""
-    numbers = three.numbers()
-    tasks = [task for task in three.ask("tasks") if job in task["name"]]
-    last = max(task["job_id"] for task in tasks)
-    return {numbers[task["node_id"]] for task in tasks if task["job_id"] == last}
+    with cluster_in(tmp_path / "workspace", number=2) as two:
+        place = ("--placement.labels", json.dumps({"node": "in(2,3)"}))
+        command = ("-m", "pipelines.extract", "--data", str(indexed), *EXTRACT, *place)
+        job = two.start(*command, more=two.exports())
+        wait_for(lambda: bool(decoders(two, node=2)) or job.poll() is not None)
+        two.command("up", "--nodes", "3")
+        wait_for(lambda: bool(decoders(two, node=3)) or job.poll() is not None)
+        said, _ = job.communicate(timeout=200)
+        assert job.returncode == 0, said
+        assert_equal(indexed, one_process)
+        assert 3 in tasks_by_node(two, of="FlatMap")

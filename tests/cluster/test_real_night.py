@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.three_nodes import NODES, Nodes, assert_equal
+from tests.cluster.three_nodes import NODES, Nodes, assert_equal, tasks_by_node, trainers_by_node
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 
@@ -34,9 +34,7 @@ def test_a_submitted_night_takes_every_node_and_equals_one_process(
     code, said = three.run("-m", "cluster", "submit", "nightly", *flags, timeout_s=600)
     assert code == 0, said
     assert_equal(night, alone)
-    numbers = three.numbers()
-    decoded = [task for task in three.ask("tasks") if "FlatMap" in task["name"]]
-    assert {numbers[task["node_id"]] for task in decoded} == NODES
+    assert tasks_by_node(three, of="FlatMap") == NODES
 
     training = ("--model", "cnn_gru", "--workers", "2", "--loop.epochs", "1")
     code, said = three.run(
@@ -45,5 +43,4 @@ def test_a_submitted_night_takes_every_node_and_equals_one_process(
         timeout_s=300,
     )
     assert code == 0, said
-    workers = [actor for actor in three.ask("actors") if "TrainWorker" in actor["class_name"]]
-    assert len({actor["node_id"] for actor in workers}) == len(workers) == 2
+    assert len(trainers_by_node(three)) == 2

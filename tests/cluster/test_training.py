@@ -25,7 +25,7 @@ MAX_S = 400
 HEAD = 1
 # An epoch of about a second. With dropout: what was drawn must be drawn again.
 MODEL = '{"channels": [128, 192, 256], "features": 256, "hidden": 256, "dropout": 0.3}'
-TIMING = ("train/clips_per_second", "train/data_wait_share")
+TIMING = ("train/seconds", "train/clips_per_second", "train/data_wait_share")
 
 
 @pytest.fixture(scope="module")

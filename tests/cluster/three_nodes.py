@@ -84,24 +84,6 @@ class Nodes:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
             return list(json.load(answer)["data"]["result"]["result"])
 
-    def join(self, number: int, *, agent_port: int) -> None:
-        """One node more, of one CPU; it is there when the cluster says so."""
-        state = self.state
-        token = self.workspace / "cluster" / "token"
-        launcher = nodes.Launcher(
-            workspace=self.workspace,
-            temp_dir=Path(state.temp_dir),
-            environ={
-                **self.environ(local.auth_environment(token)),
-                **nodes.ON_LOOPBACK,
-                "SPT_NOENV": "1",
-                "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
-            },
-            resources={"num-cpus": 1, "object-store-memory": 100_000_000},
-        )
-        launcher.join(state.gcs_address, number=number, agent_port=agent_port)
-        wait_for(lambda: number in self.numbers().values())
-
     def numbers(self) -> dict[str, int]:
         """Each node's number by Ray's id."""
         return {node["node_id"]: nodes.node_number(node) for node in self.ask("nodes")}
@@ -161,3 +143,22 @@ def wait_for(condition: Callable[[], bool], *, timeout_s: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def tasks_by_node(three: Nodes, *, of: str) -> set[int]:
+    """The nodes that had tasks of the last job with tasks of such a name."""
+    return _nodes_of_last_job(three, [t for t in three.ask("tasks") if of in t["name"]])
+
+
+def trainers_by_node(three: Nodes) -> set[int]:
+    """The nodes on which the workers of the last training stood; there was one on each."""
+    workers = [a for a in three.ask("actors") if "TrainWorker" in a["class_name"]]
+    nodes = _nodes_of_last_job(three, workers)
+    last = max(worker["job_id"] for worker in workers)
+    assert len([worker for worker in workers if worker["job_id"] == last]) == len(nodes)
+    return nodes
+
+
+def _nodes_of_last_job(three: Nodes, found: list[dict[str, Any]]) -> set[int]:
+    numbers, last = three.numbers(), max(one["job_id"] for one in found)
+    return {numbers[one["node_id"]] for one in found if one["job_id"] == last}

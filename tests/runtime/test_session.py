@@ -34,7 +34,7 @@ class TestFit:
         said = str(raised.value)
         assert wanted in said
         assert "1 x 3 CPU" in said
-        assert "change placement.labels" in said
+        assert "change labels, resources or memory_bytes of its placement" in said
         assert "\n" not in said
 
     def test_where_nodes_are_started_by_need_it_is_waited_for(

@@ -217,6 +217,7 @@ def _quiet() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False  # the job prints its own, which reads well in a log too
     context.print_on_execution_start = False
+    context.issue_detectors_config.detectors = []  # advice on settings that the user does not have
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     # These show the traceback of a task's error, which comes to the job as well: there it is said
     # in a line, or raised with the traceback that it has.

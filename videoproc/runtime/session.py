@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -88,13 +88,19 @@ def _explained(address: str) -> Iterator[None]:
         try:
             yield
         except (ray.exceptions.RayError, RuntimeError, OSError) as error:
-            heard.seek(0)
-            raise UserError(_why(address, error, heard.read().decode(errors="replace"))) from error
+            raise UserError(_why(address, error, _all_of(heard))) from error
+        except BaseException:
+            os.write(stderr, _all_of(heard).encode())
+            raise
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-        heard.seek(0)
-        sys.stderr.write(heard.read().decode(errors="replace"))
+        sys.stderr.write(_all_of(heard))
+
+
+def _all_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def _why(address: str, error: BaseException, heard: str) -> str:
@@ -149,11 +155,6 @@ def nodes(placement: Placement | None = None) -> list[Node]:
     ]
 
 
-def num_cpus(placement: Placement | None = None) -> int:
-    """The cores of those nodes, 1 at least."""
-    return max(1, cores_now(placement))
-
-
 def num_gpus(placement: Placement | None = None) -> int:
     """The GPUs of those nodes."""
     return sum(node.gpus for node in nodes(placement))
@@ -163,21 +164,21 @@ NODE_GROUP = "ray.io/node-group"
 
 
 def cores_now(placement: Placement | None = None) -> int:
-    """As `num_cpus`, and 0 where there are none yet."""
+    """The cores of those nodes; 0 where there are none yet."""
     return sum(node.cpus for node in nodes(placement))
 
 
 def grows() -> bool:
-    """Whether nodes are started by need: Ray's cluster launcher and KubeRay give nodes the name of
-    their group, and nothing else does. Which groups there could be, Ray's own processes know
-    alone."""
+    """Whether nodes may be started by need: Ray's cluster launcher and KubeRay give nodes the name
+    of their group (KubeRay maybe also where it starts none). Which groups there could be, Ray's own
+    processes know alone."""
     return any(NODE_GROUP in node.labels for node in nodes())
 
 
 def cores_to_expect(placement: Placement) -> int:
     """The cores that a job should have work for: those that there are, or more where nodes are
     started by need. A node that joins any other cluster finds the tasks that are left."""
-    return max(num_cpus(placement), GROWN_CORES if grows() else 0)
+    return max(1, cores_now(placement), GROWN_CORES if grows() else 0)
 
 
 GROWN_CORES = 64  # of a cluster that starts with a head alone; how far it may grow it does not say
@@ -199,11 +200,11 @@ def require_fit(
     labels = f" with {_said_labels(placement.labels)}" if placement.labels else ""
     wanted = f"{what} needs a node{labels} that has {_said(needs)}"
     there = f"the cluster has {_said_nodes(needs)}"
-    if grows():
+    if grows() and not nodes(placement):  # more of a kind that is too small would not help
         return f"waits: {wanted}; {there} now"
     raise UserError(
-        f"{wanted}, and {there}: change {setting}.labels, .resources or .memory_bytes, or start "
-        "such a node"
+        f"{wanted}, and {there}: change labels, resources or memory_bytes of its {setting}, or "
+        "start such a node"
     )
 
 

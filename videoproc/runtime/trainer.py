@@ -33,7 +33,6 @@ from ray.train import (
 )
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.exceptions import (
-    InsufficientClusterResourcesError,
     WorkerHealthCheckFailedError,
 )
 from ray.train.v2._internal.execution.context import get_train_context
@@ -119,8 +118,6 @@ def fit(
         failure = error.controller_failure
         if isinstance(failure, UserError):  # of a worker, by way of _OnFailure
             raise failure from None
-        if isinstance(failure, InsufficientClusterResourcesError):
-            raise UserError(" ".join(str(failure).split())) from None
         raise
     except WorkerGroupError as error:
         if any(isinstance(e, WorkerHealthCheckFailedError) for e in error.worker_failures.values()):
@@ -292,7 +289,7 @@ class Waiting:
             self.say(f"node(s) {', '.join(n[:8] for n in what.nodes)} go{in_s}: checkpoint now")
             # Ray Train then stops the workers without a word.
             self.since = time.monotonic() + (NO_DEADLINE_S if what.in_s is None else what.in_s)
-        elif isinstance(what, Stopped) and not self.is_stopped:
+        elif isinstance(what, Stopped) and not (self.starts and self.is_stopped):
             self.since = time.monotonic()
             self.say(f"{what.why}: the workers start again from the last checkpoint")
 
@@ -304,7 +301,12 @@ class Waiting:
         now = time.monotonic()
         if self.since is None or now < max(self.since + START_S, self.said + SAY_AGAIN_S):
             return
-        if (reason := awaited(self.workers, self.needs)) is not None:
+        reason = awaited(self.workers, self.needs)
+        if reason is None and now - self.since > SAY_AGAIN_S:
+            reason = (
+                f"its workers have been starting for {now - self.since:.0f} s: Ray's logs say why"
+            )
+        if reason is not None:
             self.said = now
             self.say(reason)
 
@@ -336,10 +338,13 @@ class _Listening:
             try:
                 while True:
                     self._take(self._heard.get(timeout=POLL_S))
-            except (Empty, queue.Empty, RayActorError):
-                if last_look:
-                    return
-                self._waiting.look()
+            except RayActorError:  # it answers at once, as long as the queue's process is away
+                time.sleep(POLL_S)
+            except (Empty, queue.Empty):
+                pass
+            if last_look:
+                return
+            self._waiting.look()
 
     def _take(self, what: News) -> None:
         if isinstance(what, Epoch):

@@ -70,10 +70,19 @@ def needs_of_each(workers: WorkerConfig) -> Resources:
     has = [node.resources for node in nodes]
     cpus = workers.cpus_per_worker or fair_share(has, others, workers=workers.workers)
     needs: Resources = {"CPU": cpus, **others}
-    if places(has, needs) < workers.fewest and not session.grows():
+    may_come = session.grows() and (not has or places(has, needs) > 0)
+    if places(has, needs) < workers.fewest and not may_come:
         raise UserError(
             f"{_wanted(workers, needs)}: ask for fewer workers, for less for each, or for a "
             "larger cluster"
+        )
+    # Ray counts the workers that may go on by the resources of all nodes, whatever their labels.
+    elsewhere = [n.resources for n in session.nodes() if not workers.placement.admits(n.labels)]
+    if workers.min_workers is not None and places(elsewhere, needs):
+        raise UserError(
+            f"min_workers is {workers.min_workers}, and nodes without the labels "
+            f"{workers.placement.labels} have room for workers too: name in placement.resources "
+            "something that only the nodes to train on have"
         )
     return needs
 
