@@ -223,6 +223,17 @@ def workspace() -> Path:
     return local(os.environ.get("VIDEOPROC_WORKSPACE", "workspace"), setting="VIDEOPROC_WORKSPACE")
 
 
+def cores_here() -> int:
+    """The cores of this machine, or those that its container may use (Linux, cgroup v2)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        allowed = int(quota) // int(period)
+    except (OSError, ValueError):  # no container, an older one, or "max": all of them
+        return cores or 1
+    return max(1, min(cores or 1, allowed))
+
+
 def check_share(value: float, *, setting: str) -> None:
     """ValueError where a setting that is a share is none."""
     if not 0 <= value <= 1:

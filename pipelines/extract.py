@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -155,9 +154,9 @@ def extract(config: ExtractConfig) -> Extracted:
             recipe_id=recipe.recipe_id,
             commit_every_s=config.commit_every_s,
         )
-        began = time.monotonic()
+        spent = Spent()
 
-        def so_far(spent: Spent) -> Extracted:
+        def so_far() -> Extracted:
             return Extracted(
                 videos_decoded=len(work.videos),
                 hours_decoded=sum(video.duration_s or 0.0 for video in work.videos) / 3600,
@@ -175,16 +174,15 @@ def extract(config: ExtractConfig) -> Extracted:
             )
 
         try:
-            spent = _work(work, dataset, features, config, intake)
+            _work(work, dataset, features, config, intake, spent)
         except BaseException as error:
             # For the night's report: what is in, though how many videos that took is not known.
-            until = so_far(Spent.on_this_machine(time.monotonic() - began))
-            error.done = replace(until, videos_decoded=0, hours_decoded=0.0)  # type: ignore[attr-defined]
+            error.done = replace(so_far(), videos_decoded=0, hours_decoded=0.0)  # type: ignore[attr-defined]
             raise
         if dataset.manifest.version != version:  # what has left the corpus meanwhile came in again
             prune(dataset, job="extract")
         _tidy(dataset, videos, recipe)
-        done = so_far(spent)
+        done = so_far()
         run.set_tags(
             {f"table_version.{name}": table.version for name, table in _made(dataset).items()}
         )
@@ -241,18 +239,13 @@ def prune(dataset: Dataset, *, job: str) -> dict[str, int]:
     return deleted
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass
 class Spent:
     """What a cluster gave: wall time, core time, and the cores on average."""
 
-    busy_s: float
-    core_s: float
-    cores: int
-
-    @classmethod
-    def on_this_machine(cls, busy_s: float) -> Spent:
-        cores = os.cpu_count() or 1
-        return cls(busy_s=busy_s, core_s=cores * busy_s, cores=cores)
+    busy_s: float = 0.0
+    core_s: float = 0.0
+    cores: int = field(default_factory=cli.cores_here)
 
 
 def _work(
@@ -261,19 +254,22 @@ def _work(
     features: Sequence[Feature],
     config: ExtractConfig,
     intake: Intake,
-) -> Spent:
-    """Do what is to be done."""
+    spent: Spent,
+) -> None:
+    """Do what is to be done; `spent` is filled in, also where that fails."""
     if work.is_empty:
-        return Spent.on_this_machine(0.0)
+        return
     from videoproc.runtime import session  # seconds of importing, which an empty night saves
 
     with session.cluster(inline=config.inline):
         count = one_core if config.inline else partial(session.cores_now, config.placement)
         clock = session.CoreTime(count)
-        _decode(work, dataset, features, config, intake, clock)
-        _measure(work, dataset, features, config, intake, clock)
-        clock.note(least_s=0)
-        return Spent(busy_s=clock.elapsed_s, core_s=clock.core_s, cores=clock.cores)
+        try:
+            _decode(work, dataset, features, config, intake, clock)
+            _measure(work, dataset, features, config, intake, clock)
+            clock.note(least_s=0)
+        finally:
+            spent.busy_s, spent.core_s, spent.cores = clock.elapsed_s, clock.core_s, clock.cores
 
 
 def one_core() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -173,7 +172,7 @@ def _check_readiness(
 
 
 def _workers(config: IndexConfig) -> int:
-    return config.processes or os.cpu_count() or 1
+    return config.processes or cli.cores_here()
 
 
 def _build(

@@ -15,6 +15,7 @@ from pipelines.train import TrainConfig, check_settings, prepare, train
 from videoproc import runlog
 from videoproc.report.progress import say
 from videoproc.tasks import select_task
+from videoproc.types import UserError
 
 if TYPE_CHECKING:
     from pipelines.nightly import NightlyConfig
@@ -43,7 +44,7 @@ def train_and_evaluate(config: NightlyConfig, diary: Diary) -> None:
                     say(
                         "nightly", f"{model}: run {left} was stopped as it learned this: it goes on"
                     )
-                run = runlog.open_run(train(replace(wanted, resume=left)), workspace=workspace)
+                run = runlog.open_run(_train(wanted, left), workspace=workspace)
             diary.trained.add(model)
         else:
             say("nightly", f"{model}: as run {run.run_id} has learned it, not trained again")
@@ -52,6 +53,17 @@ def train_and_evaluate(config: NightlyConfig, diary: Diary) -> None:
             with diary.phase(f"evaluate {model}"):
                 evaluate(measured)
         diary.models[model] = run
+
+
+def _train(wanted: TrainConfig, left: str | None) -> str:
+    """The id of the run that learned it: the one that was left, or a new one where that cannot go
+    on, as with a damaged checkpoint."""
+    if left is not None:
+        try:
+            return train(replace(wanted, resume=left))
+        except UserError as error:
+            say("nightly", f"{wanted.model}: run {left} cannot go on, a new one begins: {error}")
+    return train(wanted)
 
 
 def _left_by_a_night(tags: Mapping[str, str], config: NightlyConfig, workspace: Path) -> str | None:

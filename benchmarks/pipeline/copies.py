@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import random
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 
 def write_copies(source: Path, folder: Path, *, count: int) -> list[Path]:
-    """`count` copies of the MP4 files below `source`, in turn, in folders of 1,000.
+    """`count` copies of the MP4 files below `source`, in turn, in folders of 1,000. The files stand
+    in an order of chance, always the same: a few of the copies are as the whole is.
 
     A trailing `free` box of the container makes each distinct: decoders pass over it, digests do
     not. Errors: SystemExit where there is no such file.
     """
-    originals = [path.read_bytes() for path in sorted(source.rglob("*.mp4"))]
+    files = sorted(source.rglob("*.mp4"))
+    random.Random(0).shuffle(files)
+    originals = [path.read_bytes() for path in files]
     if not originals:
         raise SystemExit(f"--data {source} holds no .mp4 file: name the folder that does")
     return list(_written(originals, folder, count=count))
