@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-DECODE_MEMORY_BYTES = 750_000_000
-"""Of a task that decodes, worker and decoding child together: 0.5 GB of 1080p to 16 frames of
-112x112, 0.6 GB to 224x224."""
+DECODE_MEMORY_BYTES = 1_000_000_000
+"""Of a task that decodes, worker and decoding child together; docs/scaling.md has figures."""
 
 MODEL_MEMORY_BYTES = 500_000_000
 """Of what torch and a small model add to the process that holds them, without batches."""
