@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cluster.local import environment, find_workspace, status, stop_cluster, up
 from cluster.submit import ClusterError, find_target, require_job, run_job, submission
+from videoproc.masking import masked
 from videoproc.types import UserError
 
 
@@ -58,10 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
                 return run_job(target, job)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {masked(str(error))}", file=sys.stderr)
         return 2
     except ClusterError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {masked(str(error))}", file=sys.stderr)
         return 1
     return 0
 

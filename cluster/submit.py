@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import logging
 import os
+import re
+import secrets
 import shlex
 import shutil
 import sys
@@ -28,7 +30,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from cluster.local import auth_headers, find_cluster, require_cluster
 from cluster.nodes import ROOT
 from videoproc import version
-from videoproc.masking import masked
+from videoproc.masking import masked, masked_uri
 from videoproc.types import UserError
 
 UPLOADED = ("pipelines", "videoproc")
@@ -49,6 +51,8 @@ that it was started in."""
 
 PLACES = ("source", "data", "roots", "checkpoints", "output", "results")
 """The settings of jobs that name places; a test holds them against the jobs."""
+
+NOT_GIVEN = ("", "null")  # as flags say it
 
 OLDEST_RAY = "2.60"  # of a cluster; as pyproject.toml has it
 REQUEST_S = 30.0  # that any one request may take
@@ -79,6 +83,11 @@ class Target:
     headers: dict[str, str]
     is_here: bool
 
+    @property
+    def shown(self) -> str:
+        """The address as people may see it."""
+        return masked_uri(self.address)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
@@ -94,6 +103,10 @@ class Client(JobSubmissionClient):
 
     def _do_request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
         return super()._do_request(method, endpoint, timeout=REQUEST_S, **options)
+
+    @property
+    def shown(self) -> str:
+        return masked_uri(self.get_address())
 
     @property
     def server_ray(self) -> str:
@@ -148,10 +161,10 @@ def submission(
     parser.add_argument("--config", type=Path, action="append", default=[])
     known, flags = parser.parse_known_args(arguments)
     for word in flags:
-        if masked(word) != word:
+        if (shown := _shown(word)) != word:
             raise UserError(
-                f"{masked(word)!r} is given with a secret, and whoever sees a job sees its command "
-                "line: give it in a file, with --config"
+                f"{shown!r} is given with a password, a key or a query, and whoever sees a "
+                "job sees its command line: give it in a file, with --config"
             )
     configs = {f"config/{i}/{file.name}": base_dir / file for i, file in enumerate(known.config)}
     for config in configs.values():
@@ -169,14 +182,31 @@ def submission(
     else:
         _check_places(flags, configs.values(), target)
         env_vars |= _workspace_there(environ)
-    env_vars |= {name: environ[name] for name in PASSED_ON if environ.get(name)}
-    if masked(uri := environ.get("MLFLOW_TRACKING_URI", "")) != uri:
-        raise UserError(
-            f"MLFLOW_TRACKING_URI, {masked(uri)}, is given with a password, and whoever sees a job "
-            "sees its environment: leave the password out, and set MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD where the cluster is started"
-        )
+    for name in PASSED_ON:
+        if value := environ.get(name):
+            _check_no_secret(name, value)
+            env_vars[name] = value
     return Submission(entrypoint=shlex.join([*command, *flags]), env_vars=env_vars, configs=configs)
+
+
+def _shown(word: str) -> str:
+    """A word of the command line without secrets: itself, where it has none."""
+    flag, is_joined, value = word.partition("=")
+    if is_joined and flag.startswith("--"):
+        return masked(f"{flag}={masked_uri(value)}")
+    return masked_uri(word)
+
+
+def _check_no_secret(name: str, value: str) -> None:
+    if (shown := masked_uri(value)) == value:
+        return
+    keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    if name == "MLFLOW_TRACKING_URI":
+        keys = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    raise UserError(
+        f"{name}, {shown}, is given with a password or a query, and whoever sees a job sees its "
+        f"environment: leave that out, and set {keys} where the cluster is started"
+    )
 
 
 def _workspace_there(environ: Mapping[str, str]) -> dict[str, str]:
@@ -192,10 +222,12 @@ def _workspace_there(environ: Mapping[str, str]) -> dict[str, str]:
 def _check_places(flags: Sequence[str], configs: Iterable[Path], target: Target) -> None:
     """UserError where a setting names a folder from where the user stands: it is not there."""
     for setting, place in [*_of_flags(flags), *_of_files(configs)]:
-        if setting in PLACES and not (place.startswith(("/", "~")) or "://" in place):
+        if setting not in PLACES or place in NOT_GIVEN:
+            continue
+        if not (place.startswith(("/", "~")) or "://" in place):
             raise UserError(
                 f"{setting} is {place!r}, a path from this folder, and the job runs on the cluster "
-                f"at {target.address}: give s3://..., or an absolute path there"
+                f"at {target.shown}: give s3://..., or an absolute path there"
             )
 
 
@@ -208,7 +240,7 @@ def _of_flags(flags: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _of_files(configs: Iterable[Path]) -> Iterator[tuple[str, str]]:
     for config in configs:
-        with suppress(yaml.YAMLError):  # the job says what is wrong with it
+        with suppress(yaml.YAMLError, UnicodeDecodeError):  # the job says what is wrong with it
             settings = yaml.safe_load(config.read_text())
             for setting, value in settings.items() if isinstance(settings, dict) else ():
                 yield from _each(setting, value)
@@ -229,7 +261,7 @@ def run_job(target: Target, job: Submission) -> int:
     logging.disable(logging.WARNING)  # Ray's client writes five lines about the upload
     client = connect(target)
     job_id = send(client, job)
-    print(f"{job_id} submitted to {target.address}", flush=True)
+    print(f"{job_id} submitted to {target.shown}", flush=True)
     try:
         info = asyncio.run(follow(client, job_id))
     except KeyboardInterrupt:
@@ -239,7 +271,7 @@ def run_job(target: Target, job: Submission) -> int:
         print(f"{job_id} succeeded")
         return 0
     if info.driver_exit_code is None:  # stopped, or it never started
-        said = " ".join(str(info.message).split())
+        said = masked(" ".join(str(info.message).split()))
         print(f"{job_id} {info.status.lower()}: {said}", file=sys.stderr)
         return 1
     print(f"{job_id} failed with exit code {info.driver_exit_code}", file=sys.stderr)
@@ -252,24 +284,28 @@ def connect(target: Target) -> Client:
         client = Client(target.address, headers=target.headers)
     except AuthenticationError as error:
         raise UserError(
-            f"{target.address} refuses the token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
+            f"{target.shown} refuses the token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
         ) from error
     except (ConnectionError, requests.Timeout) as error:
-        raise UserError(f"no job server answers at {target.address}") from error
+        raise UserError(f"no job server answers at {target.shown}") from error
     except (*AWAY, KeyError) as error:
         raise UserError(
-            f"what answers at {target.address} is no job server of Ray's: {_last_line(error)}"
+            f"what answers at {target.shown} is no job server of Ray's: {_last_line(error)}"
         ) from error
     if parse_version(client.server_ray) < parse_version(OLDEST_RAY):
         raise UserError(
-            f"the cluster at {target.address} runs Ray {client.server_ray}, and jobs need "
+            f"the cluster at {target.shown} runs Ray {client.server_ray}, and jobs need "
             f"{OLDEST_RAY} or newer: bring its image or packages up to date"
         )
     return client
 
 
 def send(client: Client, job: Submission) -> str:
-    """Upload the code and the config files, and submit; the job's id."""
+    """Upload the code and the config files, and submit; the job's id.
+
+    The id is chosen here: with it a job whose answer is lost can be asked for.
+    """
+    job_id = f"raysubmit_{secrets.token_hex(8)}"
     with tempfile.TemporaryDirectory(prefix="videoproc-") as folder:
         for name in UPLOADED:
             ignored = shutil.ignore_patterns("__pycache__")
@@ -279,12 +315,26 @@ def send(client: Client, job: Submission) -> str:
             shutil.copyfile(config, Path(folder, name))
         runtime_env = {"working_dir": folder, "env_vars": job.env_vars}
         try:
-            return client.submit_job(entrypoint=job.entrypoint, runtime_env=runtime_env)
+            return client.submit_job(
+                entrypoint=job.entrypoint, runtime_env=runtime_env, submission_id=job_id
+            )
         except AWAY as error:
+            if _is_lost(error):
+                raise ClusterError(
+                    f"the cluster at {client.shown} has not answered and may have taken the job "
+                    f"({_last_line(error)}): before you submit it again see "
+                    f"`ray job status {job_id}`"
+                ) from error
             raise ClusterError(
-                f"the cluster at {client.get_address()}, with Ray {client.server_ray} (here "
+                f"the cluster at {client.shown}, with Ray {client.server_ray} (here "
                 f"{ray.__version__}), takes no job: {_last_line(error)}"
             ) from error
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether a request may have come through without its answer; also through a proxy."""
+    lost = (requests.Timeout, requests.ConnectionError)
+    return isinstance(error, lost) or bool(re.search(r"status code 50[234]\b", str(error)))
 
 
 @dataclass(kw_only=True)
@@ -329,13 +379,14 @@ class Watch:
         waited_s = self.answered - self.began
         if info.status == JobStatus.PENDING and waited_s > PENDING_S and not self.has_told:
             self.has_told = True
-            said = f"{self.job_id} has not started in {waited_s:.0f} s: {info.message}"
+            why = masked(str(info.message))
+            said = f"{self.job_id} has not started in {waited_s:.0f} s: {why}"
             print(said, file=sys.stderr, flush=True)
         return info
 
     def check(self, error: BaseException) -> None:
         """ClusterError where it is of no use to ask again."""
-        address, again = self.client.get_address(), "submit it again, and it goes on from there"
+        address, again = self.client.shown, "submit it again, and it goes on from there"
         if f"{self.job_id} does not exist" in str(error):
             raise ClusterError(
                 f"{self.job_id} is lost, since the cluster at {address} has begun anew: {again}"
@@ -386,4 +437,4 @@ async def _end(tail: asyncio.Task[None]) -> None:
 def _last_line(error: BaseException) -> str:
     """Ray's errors may end in the server's traceback, of which the last line says why."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:MAX_CHARS] if lines else type(error).__name__
+    return masked(lines[-1])[:MAX_CHARS] if lines else type(error).__name__

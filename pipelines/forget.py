@@ -14,7 +14,7 @@ from pipelines import cli
 from pipelines.lineage import Lineage, check_runs, find_video, say_uses, trace_video
 from pipelines.predict_pictures import clear
 from videoproc import runlog
-from videoproc.masking import masked
+from videoproc.masking import masked, masked_uri
 from videoproc.report import night as nights
 from videoproc.report import page
 from videoproc.report.night import Night
@@ -133,12 +133,16 @@ def _clear_reports(dataset: Dataset, video: Video) -> int:
     """Reports that show the video are made again without pictures, here and in MLflow."""
     records = nights.earlier(dataset.folder, most=None)
     cleared = 0
-    uri = json.dumps(masked(video.uri))[1:-1]
+    # Older reports show it with more of its query. The longest first: it begins with the others.
+    shown = {video.uri, masked(video.uri), masked_uri(video.uri)}
+    uris = [json.dumps(uri)[1:-1] for uri in sorted(shown, key=len, reverse=True)]
     for i, night in enumerate(records):
         record = night.to_json()
-        if video.video_id not in night.pictured and uri not in record:
+        if video.video_id not in night.pictured and not any(uri in record for uri in uris):
             continue
-        without = replace(Night.from_json(record.replace(uri, "(forgotten)")), pictured=())
+        for uri in uris:
+            record = record.replace(uri, "(forgotten)")
+        without = replace(Night.from_json(record), pictured=())
         records[i] = without
         text = page.render(without, before=records[max(0, i - page.NIGHTS_SHOWN) : i])
         nights.save(dataset.folder, without, text)

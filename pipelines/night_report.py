@@ -15,7 +15,7 @@ import numpy as np
 from pipelines import cli
 from videoproc import runlog, schema
 from videoproc.corpus.manifest import Changes, Manifest
-from videoproc.masking import masked
+from videoproc.masking import masked, masked_uri
 from videoproc.report import night as nights
 from videoproc.report import page
 from videoproc.report.night import ModelResult, Night
@@ -150,8 +150,10 @@ def _night(diary: Diary, before: Sequence[Night], *, outcome: str, error: str | 
 
 def _named(changes: Changes) -> list[str]:
     """The videos that are not just new, a line each, the first of many."""
-    lines = [f"changed: {video.uri}" for video in changes.changed]
-    lines += [f"moved: {changes.before[v.video_id].uri} → {v.uri}" for v in changes.moved]
+    lines = [f"changed: {masked_uri(video.uri)}" for video in changes.changed]
+    for video in changes.moved:
+        was = changes.before[video.video_id]
+        lines.append(f"moved: {masked_uri(was.uri)} → {masked_uri(video.uri)}")
     for video in changes.relabelled:
         was = changes.before[video.video_id]
         said = [
@@ -164,8 +166,8 @@ def _named(changes: Changes) -> list[str]:
             )
             if old != new
         ]
-        lines.append(f"relabelled: {video.uri}: {'; '.join(said)}")
-    lines += [f"deleted: {video.uri}" for video in changes.deleted]
+        lines.append(f"relabelled: {masked_uri(video.uri)}: {'; '.join(said)}")
+    lines += [f"deleted: {masked_uri(video.uri)}" for video in changes.deleted]
     more = len(lines) - NAMED
     lines = [masked(line) for line in lines[:NAMED]]
     return lines + ([f"and {more:,} more"] if more > 0 else [])

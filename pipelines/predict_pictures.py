@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoproc import runlog, schema
-from videoproc.masking import masked
+from videoproc.masking import masked_uri
 from videoproc.media import write_video
 from videoproc.media.sheet import Cell, contact_sheet, draw_sheet, evenly, shrunk
 from videoproc.tables.frames import FrameFormat, decode_frames, encode_frames
@@ -167,7 +167,7 @@ def clear(run: runlog.Run) -> None:
 def _caption(row: Row, uri: str) -> list[str]:
     return [
         f"{row['probability']:.1%} {row['label']}",
-        PurePosixPath(masked(uri)).name,
+        PurePosixPath(masked_uri(uri)).name,
         f"{row['start_s']:.1f} to {row['end_s']:.1f} s",
     ]
 

@@ -10,16 +10,27 @@ MASK = "***"
 MIN_CHARS = 8  # of a secret in the environment: "test" would be masked in every other word
 
 _SECRET_NAMES = re.compile(
-    r"(?i)(secret|token|passw(or)?d|credentials?|api_?key|access_?key|private_?key)$"
+    r"(?i)(secret|token|passw(or)?d|credentials?|(api|access|private|secret|account|storage)_?key)$"
 )
-_USER = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/\s?#]*@")
+_PLACES = ("/", "~", ".")  # GOOGLE_APPLICATION_CREDENTIALS names a file, which an error must name
+
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,30}://"
+# Lengths are bounded, since what never ends in an @ would be gone over again from each beginning.
+_USER = re.compile(rf"(\b{_SCHEME})[^/\s?#]{{0,2000}}@")
+# Databases take any password as it is, slashes and question marks too. Paths may hold an @.
+_DATABASES = rf"\b(?!(?i:https?|s3|gs|file|sqlite):){_SCHEME}"
+_DATABASE = re.compile(rf"({_DATABASES})[^\s'\"<>]{{0,2000}}@")
 # Signed addresses and databases' settings. Keys of object stores may hold a question mark.
-_QUERY = re.compile(r"(\b(?!s3:|gs:|file:)[A-Za-z][A-Za-z0-9+.-]*://[^\s?#'\"<>]*)\?[^\s#'\"<>]*")
+_QUERY = re.compile(rf"(\b(?!s3:|gs:|file:){_SCHEME}[^\s?#'\"<>]*)\?[^\s#'\"<>]*")
 _NAMED = re.compile(
-    r"(?i)\b((?:x-amz-[a-z-]+|x-goog-[a-z-]+|sig|signature|password|secret|api_?key|"
-    r"(?:access_|id_|auth_)?token)=)[^\s&'\"<>]+"
+    r"(?i)(?<![a-z0-9])((?:x-(?:amz|goog)-[a-z-]{1,40}|sig|signature|password|secret|token|"
+    r"(?:secret|api|access|account)_?(?:access_?)?key)=)[^\s&'\"<>]+"
 )
-_HEADER = re.compile(r"(?i)\b((?:bearer|basic) )[A-Za-z0-9+/=._~-]{8,}")
+# "basic" is a word too, and a folder's name.
+_HEADER = re.compile(r"(?i)(\bbearer |authorization\W{1,6}basic )[A-Za-z0-9+/=._~-]{8,}")
+
+_WEB_URI = re.compile(r"(?is)(https?://)(?:[^/?#]*@)?([^?#]*).*")
+_DATABASE_URI = re.compile(rf"(?s)({_DATABASES})(?:.*@)?([^?#]*).*")
 
 
 def masked(text: str) -> str:
@@ -32,15 +43,31 @@ def masked(text: str) -> str:
     """
     for secret in _secrets():
         text = text.replace(secret, MASK)
-    text = _QUERY.sub(r"\1", _USER.sub(r"\1", text))
+    for pattern in (_DATABASE, _USER, _QUERY):
+        text = pattern.sub(r"\1", text)
     return _HEADER.sub(rf"\1{MASK}", _NAMED.sub(rf"\1{MASK}", text))
+
+
+def masked_uri(uri: str) -> str:
+    """`masked` of a text that is one address from its first character to its last. In a text at
+    large nobody knows where an address with spaces or quotes ends; here all of its query goes, and
+    its fragment. Paths and places in object stores have neither.
+
+    >>> masked_uri("https://host/ann's video.mp4?key=2f")
+    "https://host/ann's video.mp4"
+    """
+    if found := _WEB_URI.fullmatch(uri) or _DATABASE_URI.fullmatch(uri):
+        uri = found[1] + found[2]
+    return masked(uri)
 
 
 def _secrets() -> list[str]:
     """Long ones first: one may be a part of another."""
+    found = {name: value.strip() for name, value in os.environ.items()}
     values = {
         value
-        for name, value in os.environ.items()
-        if len(value) >= MIN_CHARS and _SECRET_NAMES.search(name)
+        for name, value in found.items()
+        if len(value) >= MIN_CHARS and (kind := _SECRET_NAMES.search(name))
+        if not (kind[0].lower().startswith("credential") and value.startswith(_PLACES))
     }
     return sorted(values | {quote(value, safe="") for value in values}, key=len, reverse=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from videoproc import storage
-from videoproc.masking import masked
+from videoproc.masking import masked_uri
 from videoproc.remote import http
 from videoproc.storage import Anywhere, HttpPath, RemotePath
 
@@ -41,7 +41,8 @@ class Roots:
                 raise OSError(f"{uri!r} is no path: {error}") from None
         if not any(_is_below(place, storage.at(root)) for root in self.places):
             raise http.OutsideRoots(
-                f"{masked(uri)!r} lies outside the roots {', '.join(map(masked, self.places))}: "
+                f"{masked_uri(uri)!r} lies outside the roots "
+                f"{', '.join(map(masked_uri, self.places))}: "
                 "give its folder with --roots of pipelines.index or pipelines.nightly (all roots "
                 "in one list), or remove it from the corpus"
             )

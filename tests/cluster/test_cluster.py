@@ -181,7 +181,12 @@ def test_a_submitted_command_is_quoted_and_its_configs_travel(tmp_path: Path) ->
     [
         (["--source", "https://ann:hunter2@host/a.csv"], {}, "--config"),
         (["--source=https://host/a.csv?X-Amz-Signature=hunter2"], {}, "--config"),
+        (["--source", "https://host/ann's.csv?key=hunter2"], {}, "or a query"),
+        (["--source=https://host/my list.csv?key=hunter2"], {}, "--config"),
         ([], {"MLFLOW_TRACKING_URI": "http://ann:hunter2@host"}, "MLFLOW_TRACKING_PASSWORD"),
+        ([], {"MLFLOW_TRACKING_URI": "postgresql://ml:/hunter2@db/r"}, "MLFLOW_TRACKING_PASSWORD"),
+        ([], {"AWS_ENDPOINT_URL": "http://ann:hunter2@store"}, "AWS_SECRET_ACCESS_KEY"),
+        ([], {"VIDEOPROC_ARTIFACTS": "s3://ann:hunter2@bucket/a"}, "AWS_SECRET_ACCESS_KEY"),
     ],
 )
 def test_a_secret_is_refused_where_whoever_sees_the_job_would_see_it(
@@ -251,6 +256,12 @@ def test_places_that_the_cluster_elsewhere_has_are_passed_on(tmp_path: Path) -> 
     assert submit(words, base_dir=tmp_path, target=ELSEWHERE).configs
 
 
+def test_no_place_and_a_file_that_the_job_will_refuse_are_no_path_from_here(tmp_path: Path) -> None:
+    (tmp_path / "night.yaml").write_bytes("source: müll".encode("latin-1"))
+    words = ["--config", "night.yaml", "--source", "null", "--checkpoints="]
+    assert submit(words, base_dir=tmp_path, target=ELSEWHERE).configs
+
+
 def test_every_setting_of_a_job_that_is_a_place_is_known() -> None:
     jobs = "".join(file.read_text() for file in (nodes.ROOT / "pipelines").glob("*.py"))
     found = set(re.findall(r"cli\.(?:absolute|local)\(config\.(\w+)", jobs))
@@ -295,6 +306,13 @@ def test_without_a_cluster_one_line_says_how_to_start_one(
 
 def test_an_address_where_nothing_answers_is_one_line(checkout: Checkout) -> None:
     result = checkout.run("submit", "report", environ={"RAY_ADDRESS": "http://127.0.0.1:1"})
+    assert result.returncode == 2
+    assert result.stderr == "error: no job server answers at http://127.0.0.1:1\n"
+
+
+def test_a_password_in_the_address_is_in_no_line(checkout: Checkout) -> None:
+    address = {"RAY_API_SERVER_ADDRESS": "http://ann:hunter2@127.0.0.1:1"}
+    result = checkout.run("submit", "report", environ=address)
     assert result.returncode == 2
     assert result.stderr == "error: no job server answers at http://127.0.0.1:1\n"
 

@@ -29,6 +29,8 @@ class JobServer:
 
     drops: connections for the log that break after so many lines, one after another. failing: how
     many questions after the job are answered with 502. pending: how many with "not started".
+    loses_answer: whether a job that is submitted, and kept in `taken`, is answered by a broken
+    connection (0) or by a proxy's status.
     """
 
     drops: list[int] = field(default_factory=list)
@@ -37,6 +39,8 @@ class JobServer:
     knows_job: bool = True
     takes_websockets: bool = True
     ray_version: str = "2.60.0"
+    loses_answer: int | None = None
+    taken: list[str] = field(default_factory=list)
     has_ended: bool = False
     address: str = ""
 
@@ -58,6 +62,18 @@ class JobServer:
             self.has_ended = True
         details = {"type": "SUBMISSION", "submission_id": JOB, "entrypoint": "", "status": status}
         return web.json_response(details | {"message": "waiting for CPUs"})
+
+    async def package(self, _: web.Request) -> web.Response:
+        return web.Response()  # it is there already
+
+    async def submit(self, request: web.Request) -> web.Response:
+        self.taken.append((await request.json())["submission_id"])
+        if self.loses_answer == 0:
+            assert request.transport is not None
+            request.transport.abort()
+        if self.loses_answer:
+            return web.Response(status=self.loses_answer, text="<html>\nToo late\n</html>")
+        return web.json_response({"submission_id": self.taken[-1], "job_id": self.taken[-1]})
 
     async def logs(self, _: web.Request) -> web.Response:
         return web.json_response({"logs": "".join(LINES)})
@@ -89,6 +105,8 @@ def serving(server: JobServer) -> Iterator[JobServer]:
     async def start() -> web.AppRunner:
         app = web.Application()
         app.router.add_get("/api/version", server.version)
+        app.router.add_get("/api/packages/gcs/{name}", server.package)
+        app.router.add_post("/api/jobs/", server.submit)
         app.router.add_get("/api/jobs/{id}", server.job)
         app.router.add_get("/api/jobs/{id}/logs", server.logs)
         app.router.add_get("/api/jobs/{id}/logs/tail", server.tail)
@@ -119,7 +137,6 @@ def serving(server: JobServer) -> Iterator[JobServer]:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submit, "LOOK_EVERY_S", 0.05)
     monkeypatch.setattr(submit, "RETRY_S", 0.01)
-    monkeypatch.setattr(submit, "GONE_S", 0.3)
     monkeypatch.setattr(submit, "PENDING_S", 0.1)
 
 
@@ -159,7 +176,10 @@ def test_a_proxy_that_lets_no_websocket_through_costs_the_liveness_of_the_log(
 
 
 @pytest.mark.parametrize("is_up", [True, False])
-def test_a_cluster_that_stays_away_ends_the_client_in_one_line(is_up: bool) -> None:
+def test_a_cluster_that_stays_away_ends_the_client_in_one_line(
+    is_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submit, "GONE_S", 0.3)
     with serving(JobServer(failing=10**9)) as server:
         client = client_of(server)
         if is_up:
@@ -197,6 +217,36 @@ def test_an_older_ray_is_named() -> None:
         pytest.raises(UserError, match=r"runs Ray 2\.40\.0, and jobs need 2\.60 or newer"),
     ):
         client_of(server)
+
+
+def send(server: JobServer) -> str:
+    job = submit.Submission(entrypoint="true", env_vars={}, configs={})
+    return submit.send(client_of(server), job)
+
+
+@pytest.mark.parametrize("answer", [0, 504])
+def test_a_submission_whose_answer_is_lost_says_how_to_ask_for_the_job(answer: int) -> None:
+    with (
+        serving(JobServer(loses_answer=answer)) as server,
+        pytest.raises(submit.ClusterError, match="may have taken the job") as lost,
+    ):
+        send(server)
+    (job_id,) = server.taken
+    assert str(lost.value).endswith(f"see `ray job status {job_id}`")
+    assert "\n" not in str(lost.value)
+
+
+def test_a_job_that_the_cluster_refuses_was_not_taken() -> None:
+    with (
+        serving(JobServer(loses_answer=500)) as server,
+        pytest.raises(submit.ClusterError, match="takes no job"),
+    ):
+        send(server)
+
+
+def test_a_submitted_job_has_the_id_that_was_chosen_for_it() -> None:
+    with serving(JobServer()) as server:
+        assert [send(server)] == server.taken
 
 
 @pytest.mark.parametrize("page", [None, b"<html>\nWelcome\n</html>", b"{}"])

@@ -16,7 +16,7 @@ from pipelines.nightly import NightlyConfig, nightly
 from pipelines.predict import PredictConfig, predict
 from videoproc import runlog
 from videoproc.corpus import manifest
-from videoproc.report.night import earlier
+from videoproc.report.night import Night, earlier, save
 from videoproc.tables import Dataset, lease
 from videoproc.types import UserError
 
@@ -125,6 +125,28 @@ def test_reports_lose_its_pictures_here_and_in_mlflow(videos, tmp_path, workspac
     for text in (page.read_text(), run.read_bytes("report.html").decode()):
         assert "data:image/jpeg" not in text
     assert found.video.video_id not in run.read_bytes("night.json").decode()
+
+
+def test_reports_lose_its_address_in_the_forms_of_before_too(web, write_small, tmp_path):
+    content = write_small(tmp_path / "a.mp4", 50).read_bytes()
+    signed = web.put("/ann's.mp4", content) + "?key=2f"
+    (tmp_path / "videos.csv").write_text(f"file,label\n{signed},\n")
+    data = tmp_path / "data"
+    source = str(tmp_path / "videos.csv")
+    index(IndexConfig(source=source, layout="csv", data=str(data), roots=(web.address,)))
+    shown = signed.partition("?")[0]
+    named = (f"changed: {signed}", f"moved: {shown} → {shown}")
+    save(
+        data,
+        Night(started="2026-01-01T00:00:00+00:00", dataset="", code_version="", named=named),
+        "",
+    )
+
+    (video,) = manifest.from_table(Dataset(folder=data).manifest.read())
+    forget(ForgetConfig(video.video_id, data=str(data)))
+
+    (after,) = earlier(data, most=None)
+    assert after.named == ("changed: (forgotten)", "moved: (forgotten) → (forgotten)")
 
 
 def test_while_a_night_works_nothing_is_deleted(dataset):

@@ -32,6 +32,18 @@ def table(dataset):
     return dataset.quarantine
 
 
+def test_a_row_shows_no_signature_however_the_file_is_called():
+    row = quarantine_row(
+        video_id="v",
+        digest="",
+        uri="https://host/ann's video.mp4?key=2f",
+        stage="index",
+        error_class="OSError",
+        message="HTTP 500",
+    )
+    assert row["uri"] == "https://host/ann's video.mp4"
+
+
 def test_a_failure_says_where_why_and_under_which_versions(table):
     quarantine.put(table, [failure(message="SIGSEGV")])
     (row,) = table.read().to_pylist()

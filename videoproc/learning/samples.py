@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from videoproc import schema
-from videoproc.masking import masked
+from videoproc.masking import masked_uri
 from videoproc.tables import Dataset, Recipe
 from videoproc.tables.clip_reader import ClipReader, Place, locate_clips
 from videoproc.types import Row, Video
@@ -78,7 +78,7 @@ def used_clips(dataset: Dataset, samples: Sequence[Sample], *, context: str) -> 
 
 def _shown(video: Video) -> str:
     """The uri as reports and tables of mistakes have it: without secrets, and of no other video."""
-    shown = masked(video.uri)
+    shown = masked_uri(video.uri)
     return shown if shown == video.uri else f"{shown} ({video.video_id[:8]})"
 
 

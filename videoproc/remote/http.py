@@ -81,7 +81,7 @@ def _place(url: str) -> tuple[tuple[str, str, int], list[str]] | None:
     names = path.rstrip("/").split("/")
     if not parts.hostname or re.search(r"[\\\x00-\x20\x7f]", parts.netloc) or "\\" in path:
         return None
-    if {".", ".."} & set(names):
+    if {".", ".."} & {name.partition(";")[0] for name in names}:  # `..;x` is `..` to some
         return None
     return (parts.scheme, parts.hostname.rstrip("."), port), names
 

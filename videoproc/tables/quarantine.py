@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoproc import schema
-from videoproc.masking import masked
+from videoproc.masking import masked, masked_uri
 from videoproc.media import DECODE_VERSION
 from videoproc.tables.table import Table
 from videoproc.types import Row
@@ -40,7 +40,7 @@ def quarantine_row(
         "quarantine_id": quarantine_id(video_id, uri, stage, recipe_id),
         "video_id": video_id,
         "digest": digest,
-        "uri": masked(uri),
+        "uri": masked_uri(uri),
         "stage": stage,
         "recipe_id": recipe_id,
         "error_class": error_class,
