@@ -150,6 +150,8 @@ def _launcher(workspace: Path, temp_dir: Path, resources: Mapping[str, int]) -> 
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),  # as in pipelines
             "SPT_NOENV": "1",  # workers rename themselves; without this it overwrites the marks
             "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else a busy node takes 30 s to stop
+            # A lost head does not come back: nodes that have missed it for so long end.
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "20",
         },
         resources=resources,
     )
