@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 
+from videoproc import storage
 from videoproc.corpus.layouts import SPLITS
 from videoproc.masking import masked
 from videoproc.media import Limits, MediaError, Sampling, Size, read_clips
@@ -203,7 +204,9 @@ def _hash_all(
         return
     with Isolated(max_workers=min(workers, len(videos))) as children:
         uris = [video.uri for video in videos]
-        found = children.map(partial(hash_video, roots=roots), uris, limits=Limits())
+        # Waiting for a store that is away is no fault of a file.
+        limits = Limits(timeout_s=Limits.timeout_s + storage.most_waiting_s(uris))
+        found = children.map(partial(hash_video, roots=roots), uris, limits=limits)
         yield from ((video, hashes) for video, (_, hashes) in zip(videos, found, strict=True))
 
 
