@@ -133,12 +133,15 @@ def _clear_reports(dataset: Dataset, video: Video) -> int:
     """Reports that show the video are made again without pictures, here and in MLflow."""
     records = nights.earlier(dataset.folder, most=None)
     cleared = 0
-    uri = json.dumps(masked(video.uri))[1:-1]
+    # Reports of before addresses were masked hold it whole: first, since it holds the other.
+    uris = [json.dumps(uri)[1:-1] for uri in (video.uri, masked(video.uri))]
     for i, night in enumerate(records):
         record = night.to_json()
-        if video.video_id not in night.pictured and uri not in record:
+        if video.video_id not in night.pictured and not any(uri in record for uri in uris):
             continue
-        without = replace(Night.from_json(record.replace(uri, "(forgotten)")), pictured=())
+        for uri in uris:
+            record = record.replace(uri, "(forgotten)")
+        without = replace(Night.from_json(record), pictured=())
         records[i] = without
         text = page.render(without, before=records[max(0, i - page.NIGHTS_SHOWN) : i])
         nights.save(dataset.folder, without, text)

@@ -181,7 +181,8 @@ def _build(
 ) -> Manifest:
     files = survey.from_table(dataset.files.read())
     rows = dataset.manifest.read()
-    retried = {row["uri"] for row in quarantine.chosen_for_retry(dataset.quarantine, stage=STAGE)}
+    failed = quarantine.chosen_for_retry(dataset.quarantine, stage=STAGE)
+    retried = {masked(row["uri"]) for row in failed}  # older rows have addresses as they were
     known = Known(
         files={} if config.rehash else files,
         videos=manifest.from_table(rows),
@@ -235,9 +236,12 @@ def label_rule(
 
 
 def roots_of(dataset: Dataset) -> Roots | None:
-    """Where the dataset's videos may lie; anywhere if no index has made its manifest."""
+    """Where the dataset's videos may lie; anywhere if no index has made its manifest, or one of
+    before there were roots."""
     text = dataset.read_text(SETTINGS)
-    return None if text is None else _effective_roots(cli.restored(IndexConfig, text))
+    if text is None or "roots" not in json.loads(text):
+        return None
+    return _effective_roots(cli.restored(IndexConfig, text))
 
 
 def _chosen_roots(config: IndexConfig, dataset: Dataset) -> tuple[str, ...] | None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines import cli
 from pipelines.extract import ExtractConfig, extract
-from pipelines.forget import ForgetConfig, forget
+from pipelines.forget import ForgetConfig, _clear_reports, forget
 from pipelines.index import IndexConfig, index
 from pipelines.lineage import LineageConfig, lineage
 from pipelines.nightly import NightlyConfig, nightly
 from pipelines.predict import PredictConfig, predict
 from videoproc import runlog
 from videoproc.corpus import manifest
-from videoproc.report.night import earlier
+from videoproc.masking import masked
+from videoproc.report.night import Failure, Night, earlier, save
 from videoproc.tables import Dataset, lease
 from videoproc.types import UserError
 
@@ -125,6 +127,24 @@ def test_reports_lose_its_pictures_here_and_in_mlflow(videos, tmp_path, workspac
     for text in (page.read_text(), run.read_bytes("report.html").decode()):
         assert "data:image/jpeg" not in text
     assert found.video.video_id not in run.read_bytes("night.json").decode()
+
+
+def test_a_report_of_before_addresses_were_masked_loses_the_whole_address(
+    dataset,
+):
+    (first, *_) = manifest.from_table(dataset.manifest.read())
+    signed = replace(first, uri="https://host/a.mp4?X-Amz-Signature=5ig5ig")
+    for started, uri in (("2026-11-20", signed.uri), ("2026-11-21", masked(signed.uri))):
+        failure = Failure(
+            stage="decode", error_class="Broken", count=1, message="no video", example_uri=uri
+        )
+        night = Night(started=started, dataset="d", code_version="1", failures=(failure,))
+        save(dataset.folder, night, "page")
+    assert _clear_reports(dataset, signed) == 2
+    for night in earlier(dataset.folder, most=None):
+        assert "(forgotten)" in night.to_json()
+        assert "host" not in night.to_json()
+        assert "5ig" not in night.to_json()
 
 
 def test_while_a_night_works_nothing_is_deleted(dataset):
