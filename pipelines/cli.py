@@ -97,8 +97,7 @@ def _stop(*_: object) -> None:
 
 def refusal(error: BaseException) -> JobError | None:
     """What a full or read-only disk, or a store that is away, means for the user, also where it was
-    met in a worker, or by a
-    library that has words of its own; None for any other error."""
+    met in a worker, or by a library that has words of its own; None for any other error."""
     causes = [*_causes(error), *_causes(from_worker(error))]
     # Ray's own error is of its cause's class too, and has the worker's traceback for a message.
     for cause in reversed(causes):
@@ -110,7 +109,8 @@ def refusal(error: BaseException) -> JobError | None:
         if isinstance(cause, storage.StoreAwayError):
             return JobError(
                 f"{in_one_line(cause)[:MAX_CHARS]}; what was committed before is whole: run the "
-                "job again when the store is back, and it goes on where it stopped"
+                "job again when the store is back, and it goes on where it stopped; if it never "
+                "answered, see that AWS_ENDPOINT_URL is right"
             )
     for cause in causes:
         number = getattr(cause, "errno", None)
@@ -275,7 +275,7 @@ def in_one_line(error: BaseException) -> str:
         return STOPPED
     told = from_worker(error)
     error = told if isinstance(told, UserError) else error
-    return masked(" ".join(str(error).split())) or type(error).__name__
+    return masked(storage.in_one_line(error)) or type(error).__name__
 
 
 def _say(error: BaseException, code: int) -> int:

@@ -15,7 +15,7 @@ from videoproc.corpus import manifest, survey
 from videoproc.corpus.layouts import LAYOUTS, Entry
 from videoproc.corpus.manifest import Known, Manifest
 from videoproc.corpus.splits import SplitConfig
-from videoproc.masking import masked
+from videoproc.masking import masked_uri
 from videoproc.media import Limits
 from videoproc.report.progress import Progress, say
 from videoproc.report.words import duration, plural
@@ -180,12 +180,13 @@ def _build(
 ) -> Manifest:
     files = survey.from_table(dataset.files.read())
     rows = dataset.manifest.read()
-    retried = {row["uri"] for row in quarantine.chosen_for_retry(dataset.quarantine, stage=STAGE)}
+    failed = quarantine.chosen_for_retry(dataset.quarantine, stage=STAGE)
+    retried = {masked_uri(row["uri"]) for row in failed}  # older rows have addresses as they were
     known = Known(
         files={} if config.rehash else files,
         videos=manifest.from_table(rows),
         forgotten=frozenset(dataset.forgotten.read(["digest"])["digest"].to_pylist()),
-        again={e.uri for e in entries if masked(e.uri) in retried} if retried else set(),
+        again={e.uri for e in entries if masked_uri(e.uri) in retried} if retried else set(),
         keep_splits=_splits_were_dealt_so(dataset, config.split),
     )
     progress = Progress(job="index", unit="files", total=len(entries))
@@ -234,9 +235,12 @@ def label_rule(
 
 
 def roots_of(dataset: Dataset) -> Roots | None:
-    """Where the dataset's videos may lie; anywhere if no index has made its manifest."""
+    """Where the dataset's videos may lie; anywhere if no index has made its manifest, or one of
+    before there were roots."""
     text = dataset.read_text(SETTINGS)
-    return None if text is None else _effective_roots(cli.restored(IndexConfig, text))
+    if text is None or "roots" not in json.loads(text):
+        return None
+    return _effective_roots(cli.restored(IndexConfig, text))
 
 
 def _chosen_roots(config: IndexConfig, dataset: Dataset) -> tuple[str, ...] | None:

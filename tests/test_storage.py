@@ -222,3 +222,10 @@ def test_a_web_server_is_not_written_to_and_lists_nothing() -> None:
         assert "secret" not in str(refused.value)
     with pytest.raises(UserError, match="lists no folder"):
         list(storage.files_below(file))
+
+
+def test_only_who_reads_elsewhere_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEOPROC_STORE_PATIENCE_S", "7")
+    assert storage.most_waiting_s(["/a.mp4", "file:///b.mp4", "gopher://host/c.mp4"]) == 0
+    assert storage.most_waiting_s(["/a.mp4", "s3://bucket/b.mp4"]) == 7
+    assert storage.most_waiting_s(["https://host/b.mp4"]) == 7

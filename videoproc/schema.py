@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -128,6 +130,24 @@ PREDICTION_KEYS = pa.schema(
 """What every task's predictions begin with; the task's own columns follow."""
 
 
+PLANTED = "whose values may run code: put the file back as it was, or leave it out"
+
+
+@contextmanager
+def reading(where: object) -> Iterator[None]:
+    """UserError where a file's schema cannot even be read, since Ray's extension types, once they
+    are registered, meet settings that they do not understand. Arrow's own errors stay."""
+    try:
+        yield
+    except (UserError, pa.ArrowException):
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        # Not in the words of Ray, which name a setting that opens pickles.
+        raise UserError(f"a column of {where} claims to be of an extension type, {PLANTED}") from (
+            error
+        )
+
+
 def check_plain(columns: pa.Schema, *, where: object) -> None:
     """UserError where a column is of an extension type, as no table here has: Ray registers one
     whose values are pickles, which run code when they become Python objects."""
@@ -135,11 +155,13 @@ def check_plain(columns: pa.Schema, *, where: object) -> None:
         if _is_extended(field.type):
             raise UserError(
                 f"column {field.name!r} of {where} is of the extension type {_name(field.type)}, "
-                "whose values may run code: put the file back as it was, or leave it out"
+                f"{PLANTED}"
             )
 
 
 def _is_extended(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_extended(kind.value_type)
     return isinstance(kind, pa.BaseExtensionType) or any(
         _is_extended(kind.field(i).type) for i in range(kind.num_fields)
     )

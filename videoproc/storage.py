@@ -16,7 +16,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -27,6 +27,7 @@ from urllib.parse import quote, unquote, urlsplit
 from videoproc.remote import ArrowSource, HttpSource, RangeFile, S3Source, http
 from videoproc.remote import StoreAwayError as StoreAwayError
 from videoproc.remote.patience import TIMEOUTS_S, in_object_store
+from videoproc.remote.patience import in_one_line as in_one_line
 from videoproc.remote.patience import patience_s as patience_s
 from videoproc.remote.s3 import STORE_REFUSES as STORE_REFUSES
 from videoproc.remote.s3 import boto_client, boto_errors
@@ -34,6 +35,8 @@ from videoproc.types import UserError
 
 SCHEMES = ("s3", "gs")
 HTTP_SCHEMES = ("http", "https")
+
+GOOGLES_OWN_S = 2.0  # for which its client tries again by itself
 
 T = TypeVar("T")
 
@@ -218,6 +221,12 @@ def at(text: str | Path | RemotePath) -> Anywhere:
     return RemotePath(str(text).rstrip("/"))
 
 
+def most_waiting_s(uris: Iterable[str]) -> float:
+    """For how long whoever reads some files may wait for a store: not at all if all are here."""
+    remote = (*SCHEMES, *HTTP_SCHEMES)
+    return patience_s() if any(uri.partition("://")[0] in remote for uri in uris) else 0.0
+
+
 def shown(place: Anywhere) -> str:
     """The name of a place for messages: without the query and password of a web address."""
     return http.shown(place.uri) if isinstance(place, HttpPath) else str(place)
@@ -265,7 +274,7 @@ def delta_options(place: Anywhere) -> dict[str, str]:
     options = {
         "connect_timeout": f"{connect_s:.0f}s",
         "timeout": f"{read_s:.0f}s",
-        "max_retries": "1",
+        "max_retries": "0",
     }
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     return options | ({"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {})
@@ -490,7 +499,8 @@ def _make_store(scheme: str, endpoint: str | None) -> Any:
     from pyarrow import fs
 
     if scheme == "gs":
-        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=patience_s()))
+        # It is for `patient`; without any time of its own it would not even ask once.
+        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=GOOGLES_OWN_S))
     connect_s, read_s = TIMEOUTS_S
     return fs.S3FileSystem(
         endpoint_override=endpoint,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.web import Web
 from videoproc.corpus import survey as survey_module
 from videoproc.corpus.examine import examine
 from videoproc.corpus.survey import survey
+from videoproc.media import Limits
 
 
 def test_a_file_of_a_web_server_is_read_once_until_its_stamp_changes(
@@ -57,3 +59,20 @@ def test_a_file_that_strikes_whoever_reads_it_costs_two_children_and_not_this_pr
 
 def _struck(_: str, **__: object) -> None:
     signal.raise_signal(signal.SIGKILL)
+
+
+def test_waiting_for_a_busy_server_is_not_within_the_limit_of_a_file(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    within: list[float] = []
+    real = survey_module.Isolated.outcome
+
+    def listen(self: Any, *args: Any, limits: Limits, **more: Any) -> Any:
+        within.append(limits.timeout_s)
+        return real(self, *args, limits=limits, **more)
+
+    monkeypatch.setattr(survey_module.Isolated, "outcome", listen)
+    monkeypatch.setenv("VIDEOPROC_STORE_PATIENCE_S", "7")
+    limits = Limits(timeout_s=100)
+    survey([web.put("/a.mp4", b"none")], known={}, again=(), workers=1, limits=limits)
+    assert within == [107]

@@ -15,12 +15,15 @@ import torch
 
 from pipelines import evaluate, extract, index, predict, train
 from tests.jobs.conftest import Trained
+from videoproc.corpus.layouts.parquet_list import list_videos
 from videoproc.learning import checkpoint
 from videoproc.tables import Dataset, Table
+from videoproc.tables.table import read_parquet
 from videoproc.types import UserError
 
 RunJob = Callable[..., tuple[int, str, str]]
 
+SETTINGS = "ARROW:extension:metadata"
 SMALL = ("--sampling.num_frames", "4", "--size.height", "16", "--size.width", "16", "--inline")
 
 
@@ -44,7 +47,7 @@ def plant_in(path: Path, column: str, sprung: Path) -> None:
     """A column of a shard becomes one of Ray's pickled objects, the others stay."""
     rows = pq.read_table(path)
     name = {"ARROW:extension:name": "ray.data.arrow_pickled_object"}
-    field = pa.field(column, pa.large_binary(), metadata=name | {"ARROW:extension:metadata": ""})
+    field = pa.field(column, pa.large_binary(), metadata=name | {SETTINGS: ""})
     values = pa.array([pickle.dumps(Trap(sprung))] * rows.num_rows, pa.large_binary())
     planted = rows.set_column(rows.schema.get_field_index(column), field, values)
     pq.write_table(planted, path)
@@ -80,6 +83,21 @@ def test_extract_opens_no_pickle_of_a_shard(
     answer = run_job(extract, "--data", str(extracted), *SMALL)
     assert is_one_clear_line(answer, path.name, column, "arrow_pickled_object")
     assert not sprung.exists()
+
+
+@pytest.mark.parametrize("settings", ["no json", "5", '["a"]'])
+def test_a_tensor_of_rays_that_means_nothing_is_one_clear_line(
+    tmp_path: Path, settings: str
+) -> None:
+    name = {"ARROW:extension:name": "ray.data.arrow_tensor_v2"}
+    field = pa.field("file", pa.list_(pa.int64()), metadata=name | {SETTINGS: settings})
+    path = tmp_path / "part.parquet"
+    pq.write_table(pa.table([pa.array([[1]])], schema=pa.schema([field])), path)
+    assert ray.data is not None
+    for read in (read_parquet, list_videos):
+        with pytest.raises(UserError, match=r"part\.parquet.*extension type") as raised:
+            read(path)
+        assert "RAY_DATA" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

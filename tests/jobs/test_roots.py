@@ -177,3 +177,17 @@ def test_a_dataset_of_before_whose_videos_lie_with_their_list_goes_on(
     code, said, _ = run_job(index, "--data", str(data))
     assert code == 0
     assert "6 unchanged; 0 files read" in said
+
+
+def test_a_dataset_of_before_is_read_as_before_without_a_new_index(
+    write_list: Callable[..., Path], videos: Path, secret: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    data = tmp_path / "data"
+    source = ("--source", str(write_list(secret)), "--layout", "csv", "--data", str(data))
+    run_job(index, *source, "--roots", f"[{videos},{secret.parent}]")
+    settings = json.loads((data / "index.json").read_text())
+    settings.pop("roots")
+    (data / "index.json").write_text(json.dumps(settings))
+    assert run_job(extract, "--data", str(data), *SMALL)[0] == 0
+    assert refused(data) == []
+    assert Dataset(folder=data).clips.read(["clip_id"]).num_rows == 7

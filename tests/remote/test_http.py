@@ -44,6 +44,20 @@ def test_patience_ends_in_one_line_without_the_query(web: Web) -> None:
     assert raised.value.__cause__ is None
 
 
+def test_a_file_on_which_the_server_fails_is_given_up_soon_and_its_neighbours_are_not(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(patience.SETTING, "60")
+    monkeypatch.setattr(http, "OF_ONE_FILE_S", {500: 0.1})
+    good = web.put("/good", CONTENT)
+    web.fail = [500] * 1000
+    with pytest.raises(OSError, match=r"HTTP 500 Internal Server Error \(\d+ tries\)"):
+        open_ranges(f"{web.address}/bad")
+    web.fail = [503, 503, 503]
+    with open_ranges(good) as file:
+        assert file.read() == CONTENT
+
+
 def test_a_body_that_breaks_off_goes_on_where_it_did(web: Web) -> None:
     web.cuts = 2
     with open_ranges(web.put("/a", CONTENT)) as file:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
+from werkzeug.serving import generate_adhoc_ssl_context
 
 from tests.gate import Gate, gate_to
+from tests.web import Web
 from videoproc import storage
 from videoproc.remote import StoreAwayError, patience
 from videoproc.storage import RemotePath, at
@@ -165,3 +171,112 @@ def test_a_shard_is_written_whole_after_an_outage(gate: Gate, place: RemotePath)
         assert not ends.wait(AWAY_S)
     assert ends.wait(60)
     assert table.append(made) == 1
+
+
+def open_table(place: RemotePath) -> Any:
+    return storage.patient(
+        place, lambda: DeltaTable(place.uri, storage_options=storage.delta_options(place))
+    )
+
+
+LIBRARIES: dict[str, Callable[[RemotePath], Any]] = {
+    "boto3": OPERATIONS["look"],
+    "pyarrow": OPERATIONS["read"],
+    "deltalake": open_table,
+}
+
+
+@pytest.fixture
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(patience.SETTING, "1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
+
+
+@pytest.mark.usefixtures("_keys")
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("library", ["pyarrow", "deltalake"])
+def test_a_store_that_is_too_busy_is_asked_again(web: Web, status: int, library: str) -> None:
+    error = what_is_said(web, status, library)
+    assert patience.may_pass(error), error
+
+
+@pytest.mark.usefixtures("_keys")
+@pytest.mark.parametrize("status", [403, 501, 507])
+@pytest.mark.parametrize("library", ["pyarrow", "deltalake"])
+def test_a_store_that_refuses_is_not(web: Web, status: int, library: str) -> None:
+    error = what_is_said(web, status, library)
+    assert not patience.may_pass(error), error
+
+
+def what_is_said(web: Web, status: int, library: str) -> Exception:
+    """By a library that talks to a store which answers in this way alone."""
+    web.fail = [status] * 50
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", web.address)
+        patch.setattr(storage, "patient", lambda _, attempt: attempt())
+        with pytest.raises(OSError, match="bucket") as raised:
+            LIBRARIES[library](at("s3://bucket/status 503 UNAVAILABLE"))
+    return raised.value
+
+
+@pytest.mark.usefixtures("_keys")
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_certificate_that_is_not_trusted_is_refused_at_once(
+    tls_endpoint: str, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", tls_endpoint)
+    with pytest.raises(OSError, match=r"(?i)certificate|SSL"):
+        LIBRARIES[library](at("s3://bucket/folder"))
+
+
+@pytest.mark.usefixtures("_keys")
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_https_where_http_is_spoken_is_refused_at_once(
+    web: Web, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", web.address.replace("http://", "https://"))
+    with pytest.raises(OSError, match=r"(?i)SSL|corrupt"):
+        LIBRARIES[library](at("s3://bucket/folder"))
+
+
+@pytest.fixture
+def tls_endpoint() -> Iterator[str]:
+    """A server that nobody trusts."""
+    context = generate_adhoc_ssl_context()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        context.wrap_socket(listening, server_side=True) as door,
+    ):
+
+        def greet() -> None:
+            while door.fileno() >= 0:
+                with suppress(OSError), door.accept()[0]:
+                    pass
+
+        threading.Thread(target=greet, daemon=True).start()
+        yield f"https://127.0.0.1:{door.getsockname()[1]}"
+        with suppress(OSError):
+            door.shutdown(socket.SHUT_RDWR)
+
+
+def busy(reason: str, *, limit_s: float = math.inf) -> Callable[[], Any]:
+    def attempt() -> None:
+        raise patience.TryAgainError(reason, limit_s=limit_s)
+
+    return attempt
+
+
+def test_what_fails_for_a_reason_of_its_own_costs_its_neighbours_no_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setenv(patience.SETTING, "60")
+    with pytest.raises(OSError, match=r"bad file \([2-9]\d* tries\)"):
+        patience.patiently(busy("bad file", limit_s=0.05), store="a host", give_up=OSError)
+    monkeypatch.setenv(patience.SETTING, "0.05")
+    with pytest.raises(OSError, match=r"away \([2-9]\d* tries\)"):
+        patience.patiently(busy("away"), store="a host", give_up=OSError)
+    with pytest.raises(OSError, match=r"away \(1 tries\)"):
+        patience.patiently(busy("away"), store="a host", give_up=OSError)
+    patience._given_up.discard("a host")

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 
 from tests.gate import gate_to
 from tests.runlog.conftest import JobRun, Server, free_port
+from tests.runlog.test_run import clips, tiny_model
 from videoproc import runlog, storage
 from videoproc.runlog import store
 from videoproc.storage import at
@@ -213,3 +215,34 @@ def test_artifacts_wait_for_an_object_store_that_is_away(
                 gate.open()
                 logged.result()
             assert run.read_bytes("a.txt") == b"content"
+
+
+def test_a_model_that_waits_for_an_object_store_leaves_no_other_behind(
+    job_run: JobRun,
+    bucket: str,
+    s3_endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VIDEOPROC_ARTIFACTS", f"{bucket}/folder")
+    with gate_to(s3_endpoint) as gate:
+        monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", gate.url)
+        with job_run() as run:
+            experiment = run.client.get_run(run.stored_id).info.experiment_id
+            with gate.refusing(), ThreadPoolExecutor(1) as threads:
+                logged = threads.submit(run.log_model, tiny_model(), example=clips(2))
+                first = made_after(set(), run, experiment)
+                made_after(first, run, experiment)
+                gate.open()
+                logged.result()
+            (model,) = run.client.search_logged_models([experiment])
+    assert model.model_id not in first
+    assert model.status == "READY"
+
+
+def made_after(models: set[str], run: runlog.Run, experiment: str) -> set[str]:
+    """The ids of the models that there are, once there is another."""
+    while True:
+        found = {one.model_id for one in run.client.search_logged_models([experiment])}
+        if found - models:
+            return found
+        time.sleep(0.05)

@@ -13,8 +13,9 @@ from functools import partial
 
 import numpy as np
 
+from videoproc import storage
 from videoproc.corpus.layouts import SPLITS
-from videoproc.masking import masked
+from videoproc.masking import masked, masked_uri
 from videoproc.media import Limits, MediaError, Sampling, Size, read_clips
 from videoproc.media.isolate import Isolated
 from videoproc.roots import Roots
@@ -100,7 +101,7 @@ def find(
     kept, hashes, failed, flat = [], [], [], 0
     for done, (video, found) in enumerate(_hash_all(wanted, workers=workers, roots=roots), start=1):
         if isinstance(found, MediaError):
-            failed.append((masked(video.uri), masked(str(found))))
+            failed.append((masked_uri(video.uri), masked(str(found))))
         elif found is None:
             flat += 1
         else:
@@ -193,7 +194,7 @@ def _count_by_split(videos: Sequence[Video], chosen: np.ndarray) -> dict[str, in
 
 
 def _found(video: Video) -> Found:
-    return Found(uri=masked(video.uri), split=str(video.split), group=video.group)
+    return Found(uri=masked_uri(video.uri), split=str(video.split), group=video.group)
 
 
 def _hash_all(
@@ -203,7 +204,9 @@ def _hash_all(
         return
     with Isolated(max_workers=min(workers, len(videos))) as children:
         uris = [video.uri for video in videos]
-        found = children.map(partial(hash_video, roots=roots), uris, limits=Limits())
+        # Waiting for a store that is away is no fault of a file.
+        limits = Limits(timeout_s=Limits.timeout_s + storage.most_waiting_s(uris))
+        found = children.map(partial(hash_video, roots=roots), uris, limits=limits)
         yield from ((video, hashes) for video, (_, hashes) in zip(videos, found, strict=True))
 
 

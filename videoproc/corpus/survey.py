@@ -90,13 +90,15 @@ def _examine_all(
 ) -> Iterator[tuple[str, Finding]]:
     if not uris:
         return
+    # Waiting for a store that is away is no fault of a file.
+    within = replace(limits, timeout_s=limits.timeout_s + storage.most_waiting_s(uris))
     with Isolated(max_workers=min(workers, len(uris))) as children:
         look = partial(examine, limits=limits, roots=roots)
-        for uri, finding in children.map(look, uris, limits=limits):
+        for uri, finding in children.map(look, uris, limits=within):
             if isinstance(finding, MediaError):
                 # The child died of this file, and took the digest with it. Not here: what hangs
                 # there hangs here, and nothing would end it.
-                digested = children.outcome(partial(fingerprint, roots=roots), uri, limits=limits)
+                digested = children.outcome(partial(fingerprint, roots=roots), uri, limits=within)
                 if isinstance(digested, MediaError):
                     digested = unread(uri, error=str(finding))
                 yield uri, replace(digested, error=str(finding))

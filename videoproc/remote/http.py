@@ -7,6 +7,7 @@ A server may send its reader on to another address; `within` says where that may
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_WAIT_S = 10.0  # a server that asks for more patience does not get it
 MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504})
+OF_ONE_FILE_S = {500: 4.0}  # a program that fails on a file, most often: not waited for like others
 IDENTITY = {"Accept-Encoding": "identity"}  # a range of compressed bytes is of no use
 
 PORTS = {"http": 80, "https": 443}
@@ -204,7 +206,8 @@ def _request(
         raise OSError(f"{shown(url)} cannot be read: {type(error).__name__}") from None
     with response:
         if response.status_code in MAY_PASS:
-            raise TryAgainError(_status(response), wait_s=_asked_wait_s(response))
+            limit_s = OF_ONE_FILE_S.get(response.status_code, math.inf)
+            raise TryAgainError(_status(response), wait_s=_asked_wait_s(response), limit_s=limit_s)
         yield response
 
 

@@ -23,12 +23,19 @@ FIRST_WAIT_S = 0.2  # before the second try; twice that before the next, and so 
 LONGEST_WAIT_S = 5.0
 TIMEOUTS_S = (10.0, 30.0)  # of one try: to connect; between two bytes of an answer
 
-# What those say who talk to stores by themselves: pyarrow, deltalake, Google's client.
+# What those say who talk to stores by themselves: pyarrow, deltalake, Google's client. Keys, which
+# strangers name, are in it too. A name that is not known passes: so it is while a container starts.
 PASSING = re.compile(
     r"AWS Error (NETWORK_CONNECTION|INTERNAL_FAILURE|SERVICE_UNAVAILABLE|THROTTLING|SLOW_DOWN"
-    r"|REQUEST_TIMEOUT)|curlCode: \d+|(HTTP )?status (code )?(429|5\d\d)"
-    r"|HTTP error|error sending request|UNAVAILABLE"
+    r"|REQUEST_TIMEOUT)|AWS Error \w+ \(HTTP status (429|50[0234])\)"
+    r"|non-2xx status code: (429|50[0234])\b|HTTP error: |: error sending request"
+    r"|Status\(UNAVAILABLE: "
 )
+LASTING = re.compile(  # wrong settings: a certificate, https where http is spoken, no address
+    r"curlCode: (51|58|60|77|83|90),|wrong version number"
+    r"|: invalid peer certificate|: received corrupt message|: builder error"
+)
+DELTAS_ARROW = re.compile(r"\s*\x1b\[\d+m↳\x1b\[0m\s*")  # between an error and its cause, in red
 
 _given_up: set[str] = set()
 """Stores that have not answered for so long, and not since: nobody waits for them again."""
@@ -42,11 +49,16 @@ class StoreAwayError(RuntimeError):
 
 
 class TryAgainError(Exception):
-    """A failure that may pass: a busy server, a cut connection. wait_s: as the server asks."""
+    """A failure that may pass: a busy server, a cut connection.
 
-    def __init__(self, reason: str, *, wait_s: float = 0.0) -> None:
+    wait_s: as the server asks. limit_s: for how long it is tried again at most; where that is less
+    than for ever, it says nothing of the store as a whole.
+    """
+
+    def __init__(self, reason: str, *, wait_s: float = 0.0, limit_s: float = math.inf) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
+        self.limit_s = limit_s
 
 
 def patience_s() -> float:
@@ -68,17 +80,19 @@ def patiently(attempt: Callable[[], T], *, store: str, give_up: Callable[[str], 
     give_up: makes the error to raise of the last reason.
     """
     limit_s = 0.0 if store in _given_up else patience_s()
-    tries, wait_s, first_failed_s = 0, FIRST_WAIT_S, math.inf
+    tries, wait_s = 0, FIRST_WAIT_S
+    first_failed_s = dict[float, float]()  # by limit: a bad file may come after an outage
     while True:
         tries += 1
         try:
             made = attempt()
         except TryAgainError as error:
             now_s = time.monotonic()
-            first_failed_s = min(first_failed_s, now_s)
-            left_s = limit_s - (now_s - first_failed_s)
+            since_s = first_failed_s.setdefault(error.limit_s, now_s)
+            left_s = min(limit_s, error.limit_s) - (now_s - since_s)
             if left_s <= 0:
-                _given_up.add(store)
+                if error.limit_s == math.inf:
+                    _given_up.add(store)
                 raise give_up(f"{error} ({tries} tries)") from None
             # Many workers wait: they should not all come back at the same moment.
             asked_s = max(wait_s * random.uniform(0.5, 1.0), error.wait_s)
@@ -102,14 +116,20 @@ def in_object_store(place: object, attempt: Callable[[], T]) -> T:
         except Exception as error:
             if not may_pass(error):
                 raise
-            raise TryAgainError(" ".join(str(error).split())) from error
+            raise TryAgainError(in_one_line(error)) from error
 
     return patiently(once, store=store_of(place), give_up=lambda why: away(place, why))
 
 
 def may_pass(error: Exception) -> bool:
     """Whether a library's error says that a store did not answer, or was too busy."""
-    return PASSING.search(" ".join(str(error).split())) is not None
+    said = in_one_line(error)
+    return PASSING.search(said) is not None and LASTING.search(said) is None
+
+
+def in_one_line(error: BaseException) -> str:
+    """A library's message without line breaks and colours."""
+    return " ".join(DELTAS_ARROW.sub(": ", str(error)).split())
 
 
 def away(place: object, why: str) -> StoreAwayError:

@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -180,7 +180,11 @@ class Run:
             made = client.create_logged_model(
                 run.info.experiment_id, "model", source_run_id=run_id, params=run.data.params
             )
-            with _fluent(client.tracking_uri), warnings.catch_warnings():
+            with (
+                _deleted_if_it_fails(client, made.model_id),
+                _fluent(client.tracking_uri),
+                warnings.catch_warnings(),
+            ):
                 # torch's own recurrent layers swap their list of weights while they are exported.
                 warnings.filterwarnings(
                     "ignore", message=r".*_flat_weights.* assigned during export"
@@ -246,8 +250,10 @@ class Run:
 
     def read_table(self, name: str) -> pa.Table:
         """What `log_table` has put into an artifact."""
-        rows = pq.read_table(pa.BufferReader(self.read_bytes(name)))
-        schema.check_plain(rows.schema, where=f"artifact {name!r} of run {self.run_id!r}")
+        content, where = self.read_bytes(name), f"artifact {name!r} of run {self.run_id!r}"
+        with schema.reading(where):
+            rows = pq.read_table(pa.BufferReader(content))
+        schema.check_plain(rows.schema, where=where)
         return rows
 
     @property
@@ -363,6 +369,17 @@ def say_away(job: str, uri: str, workspace: Path) -> None:
         f"{journal.folder(workspace)} and is sent when it answers again",
         flush=True,
     )
+
+
+@contextmanager
+def _deleted_if_it_fails(client: mlflow.MlflowClient, model_id: str) -> Iterator[None]:
+    """MLflow takes no model twice: the next try makes another, and this one would stay empty."""
+    try:
+        yield
+    except Exception:
+        with suppress(*store.FAILURES):  # the store itself may be what is away
+            client.delete_logged_model(model_id)
+        raise
 
 
 @contextmanager

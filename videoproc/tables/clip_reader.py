@@ -59,7 +59,8 @@ class ClipReader:
         self._read = list(dict.fromkeys([*self._columns, *needed]))
 
     def __call__(self, place: Place) -> Row:
-        group = storage.patient(place.path, lambda: self._group(place))
+        with schema.reading(place.path):
+            group = storage.patient(place.path, lambda: self._group(place))
         schema.check_plain(group.schema, where=place.path)
         row = group.slice(place.row, 1).to_pylist()[0]
         if "frames" in row:

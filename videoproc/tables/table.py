@@ -416,15 +416,16 @@ class Table:
 
 def read_parquet(path: Anywhere, columns: list[str] | None = None) -> pa.Table:
     """One shard, wherever it lies. Errors: UserError where its columns are no plain values."""
-    rows = storage.patient(
-        path,
-        lambda: pq.read_table(
-            storage.native(path),
-            columns=columns,
-            partitioning=None,
-            filesystem=storage.filesystem(path),
-        ),
-    )
+    with schema.reading(path):
+        rows = storage.patient(
+            path,
+            lambda: pq.read_table(
+                storage.native(path),
+                columns=columns,
+                partitioning=None,
+                filesystem=storage.filesystem(path),
+            ),
+        )
     schema.check_plain(rows.schema, where=path)
     return rows
 

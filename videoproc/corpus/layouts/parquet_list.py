@@ -22,9 +22,12 @@ def list_videos(source: Anywhere) -> list[Entry]:
     folder = source.resolve().parent
     with source.open("rb") as file:
         try:
-            parquet = pq.ParquetFile(file)
-            column = listed.file_column(parquet.schema_arrow.names, where=f"{str(source)!r}")
-            table = parquet.read(columns=_wanted(parquet.schema_arrow, column))
+            with schema.reading(repr(str(source))):
+                parquet = pq.ParquetFile(file)
+                columns = parquet.schema_arrow
+            column = listed.file_column(columns.names, where=f"{str(source)!r}")
+            with schema.reading(repr(str(source))):
+                table = parquet.read(columns=_wanted(columns, column))
             schema.check_plain(table.schema, where=repr(str(source)))
             rows = table.to_pylist()
         except (pa.ArrowException, OSError) as error:
