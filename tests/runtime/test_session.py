@@ -49,10 +49,12 @@ class TestFit:
     def test_a_local_cluster_starts_no_nodes(self) -> None:
         assert not session.grows()
 
-    def test_where_nodes_are_started_by_need_there_is_work_for_more_cores_than_there_are(
+    def test_a_cluster_that_nodes_may_join_has_work_for_more_cores_than_it_has(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert session.cores_to_expect(Placement()) == 3
+        monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+        assert session.cores_to_expect(Placement()) == 12
         monkeypatch.setattr(session, "grows", lambda: True)
         assert session.cores_to_expect(Placement(labels={"role": "decode"})) == 64
 

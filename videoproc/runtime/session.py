@@ -176,11 +176,15 @@ def grows() -> bool:
 
 
 def cores_to_expect(placement: Placement) -> int:
-    """The cores that a job should have work for: those that there are, or more where nodes are
-    started by need. A node that joins any other cluster finds the tasks that are left."""
-    return max(1, cores_now(placement), GROWN_CORES if grows() else 0)
+    """The cores that a job should have work for: those that there are, or more where nodes may
+    join before its end."""
+    cores = max(1, cores_now(placement))
+    if not os.environ.get("RAY_ADDRESS"):
+        return cores  # a cluster for this job alone
+    return max(cores * MAY_JOIN, GROWN_CORES if grows() else 0)
 
 
+MAY_JOIN = 4  # a cluster may become as many times as large, and every core has work
 GROWN_CORES = 64  # of a cluster that starts with a head alone; how far it may grow it does not say
 
 
