@@ -16,13 +16,6 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import IO, Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-# A job's output is for people: what Ray repeats of its workers' warnings is not.
-os.environ.setdefault("RAY_DEDUP_LOGS", "1")
-if not os.environ.get("RAY_ADDRESS"):  # a cluster of its own is on loopback, which Ray calls so
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-
 import ray
 
 from videoproc.runtime.placement import Placement
