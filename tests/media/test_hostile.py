@@ -334,6 +334,7 @@ def test_neighbours_of_a_decoder_that_is_struck_are_untouched(
         limits=LIMITS,
         accept=None,
         size_bytes=None,
+        roots=None,
     )
     undisturbed = read(str(neighbours[0])).rows
     endless = address_of(silent)
