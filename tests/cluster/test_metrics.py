@@ -13,7 +13,7 @@ import mlflow
 import pytest
 
 from pipelines.index import IndexConfig, index
-from tests.cluster.three_nodes import Nodes
+from tests.cluster.three_nodes import Nodes, trainers_by_node
 
 pytestmark = pytest.mark.slow
 
@@ -47,10 +47,11 @@ def test_counters_of_an_extract_are_its_own_account_to_the_last_row(
     assert counted["driver_wait_seconds", "extract", ""] > 0
 
 
-def test_counters_of_a_training_are_its_epochs(three: Nodes, extracted: Path) -> None:
-    settings = ("--model", "cnn", "--loop.epochs", "2", "--loop.batch_size", "8")
+def test_counters_of_a_training_on_two_nodes_are_its_epochs(three: Nodes, extracted: Path) -> None:
+    settings = ("--model", "cnn", "--loop.epochs", "2", "--loop.batch_size", "8", "--workers", "2")
     _, before = scrape(three)
     three.command("submit", "train", "--data", str(extracted), *settings)
+    assert len(trainers_by_node(three)) == 2
     done = newest_run(three, experiment="data")
     _, counted = scrape(three)
     counted -= before

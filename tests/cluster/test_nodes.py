@@ -17,7 +17,6 @@ from tests.cluster.three_nodes import (
     Nodes,
     assert_equal,
     tasks_by_node,
-    trainers_by_node,
 )
 
 pytestmark = pytest.mark.slow
@@ -67,11 +66,3 @@ def test_a_submitted_job_runs_on_every_node_and_its_tables_equal_one_process(
     three.command("submit", "extract", "--data", data, *EXTRACT)
     assert_equal(Path(data), one_process)
     assert tasks_by_node(three, of="FlatMap") == NODES
-
-
-def test_two_workers_train_on_two_nodes(three: Nodes, extracted: Path) -> None:
-    flags = ("--model", "cnn_gru", "--workers", "2", "--loop.epochs", "1", "--loop.batch_size", "8")
-    command = ("-m", "pipelines.train", "--data", str(extracted), *flags)
-    code, said = three.run(*command, more=three.exports())
-    assert code == 0, said
-    assert len(trainers_by_node(three)) == 2
