@@ -12,8 +12,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from cluster import nodes
 from pipelines.index import IndexConfig, index
-from tests.cluster.three_nodes import Nodes, trainers_by_node
+from tests.cluster.three_nodes import Nodes, trainers_by_node, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +78,9 @@ def scrape(three: Nodes) -> tuple[int, Counter[tuple[str, str, str]]]:
     )
     counted: Counter[tuple[str, str, str]] = Counter()
     for target in found["targets"]:
-        with urllib.request.urlopen(f"http://{target}/metrics", timeout=30) as answer:
+        url = f"http://{target}/metrics"
+        wait_for(lambda url=url: nodes.answers(url, {}))  # a node that is just up may not yet
+        with urllib.request.urlopen(url, timeout=30) as answer:
             lines = answer.read().decode().splitlines()
         for line in lines:
             sample = SAMPLE.fullmatch(line)
