@@ -34,10 +34,11 @@ def listed(shared_data: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_every_file_ends_as_clips_or_in_quarantine_with_its_reason(
-    listed: Path, tmp_path: Path
+    listed: Path, shared_data: Path, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    index(IndexConfig(source=str(listed), layout="csv", data=str(data)))
+    roots = (str(shared_data),)
+    index(IndexConfig(source=str(listed), layout="csv", data=str(data), roots=roots))
     extract(
         ExtractConfig(
             data=str(data),

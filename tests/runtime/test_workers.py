@@ -58,7 +58,7 @@ def test_each_worker_takes_what_the_placement_says() -> None:
         ),
         (
             {"placement": Placement(memory_bytes=10**15)},
-            "with 1 CPU, 1000000.0 GB of memory each, and .* have room for 0",
+            "with 1 CPU, 1000000.00 GB of memory each, and .* have room for 0",
         ),
     ],
 )

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from videoproc.models.inputs import INPUTS
-from videoproc.models.norm import NORMS, initialise, make_norm
-from videoproc.models.residual import make_blocks
-from videoproc.models.settings import check_choice, check_count, check_counts, check_dropout
+from videoproc.models.norm import initialise, make_norm
+from videoproc.models.residual import ResidualConfig, make_blocks
 
 Size = tuple[int, int, int]
 MakeConvolution3d = Callable[[int, int, Size, Size], nn.Module]
@@ -19,26 +18,10 @@ MakeConvolution3d = Callable[[int, int, Size, Size], nn.Module]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Residual3dConfig:
-    """channels: of each stage, each but the first halves space and time; blocks: in each stage.
-
-    inputs: of `INPUTS`. norm: `weight` (filters are normalised, not maps), `group`, `none`; or
-    `batch`, with which a clip's result in training depends on its neighbours in the batch and so on
-    the number of workers.
-    """
+class Residual3dConfig(ResidualConfig):
+    """As of the networks of frames; each stage but the first halves space and time."""
 
     channels: tuple[int, ...] = (16, 32, 64, 128)
-    blocks: int = 1
-    dropout: float = 0.5
-    inputs: str = "rgb"
-    norm: str = "weight"
-
-    def __post_init__(self) -> None:
-        check_counts("channels", self.channels)
-        check_count("blocks", self.blocks)
-        check_dropout("dropout", self.dropout)
-        check_choice("inputs", self.inputs, INPUTS)
-        check_choice("norm", self.norm, NORMS)
 
 
 class VideoResNet(nn.Module):

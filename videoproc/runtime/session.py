@@ -195,7 +195,7 @@ def require_fit(
     ):
         return None
     labels = f" with {_said_labels(placement.labels)}" if placement.labels else ""
-    wanted = f"{what} needs a node{labels} that has {_said(needs)}"
+    wanted = f"{what} needs a node{labels} that has {said(needs)}"
     there = f"the cluster has {_said_nodes(needs)}"
     if grows() and not nodes(placement):  # more of a kind that is too small would not help
         return f"waits: {wanted}; {there} now"
@@ -205,7 +205,8 @@ def require_fit(
     )
 
 
-def _said(amounts: Mapping[str, float]) -> str:
+def said(amounts: Mapping[str, float]) -> str:
+    """Amounts by Ray's names, for people."""
     return ", ".join(
         f"{amount / 1e9:.2f} GB of memory" if name == "memory" else f"{amount:g} {name}"
         for name, amount in amounts.items()
@@ -219,7 +220,7 @@ def _said_labels(labels: Mapping[str, str]) -> str:
 def _said_nodes(needs: Mapping[str, float]) -> str:
     """Each kind of node, with what it has of what is needed, and its labels less Ray's own."""
     kinds = Counter(
-        _said({name: node.resources.get(name, 0) for name in needs})
+        said({name: node.resources.get(name, 0) for name in needs})
         + (f" ({own})" if (own := _said_labels(_own_labels(node))) else "")
         for node in nodes()
     )

@@ -95,8 +95,8 @@ def awaited(workers: WorkerConfig, needs: Resources) -> str | None:
         return f"waits for nodes: {_wanted(workers, needs)}"
     if _is_pending(needs):
         return (
-            f"waits for room: {workers.workers} worker(s) take {_said(needs)} each, and "
-            f"{_said(_free(needs))} is free in the cluster"
+            f"waits for room: {workers.workers} worker(s) take {session.said(needs)} each, and "
+            f"{session.said(_free(needs))} is free in the cluster"
         )
     return None
 
@@ -130,16 +130,9 @@ def _wanted(workers: WorkerConfig, needs: Resources) -> str:
     nodes: Sequence[Node] = session.nodes(workers.placement)
     fewest = "" if workers.min_workers is None else f" and min_workers {workers.min_workers}"
     return (
-        f"workers is {workers.workers}{fewest} with {_said(needs)} each, and the "
+        f"workers is {workers.workers}{fewest} with {session.said(needs)} each, and the "
         f"{len(nodes)} node(s){f' with labels {labels}' if labels else ''} have room for "
         f"{places([node.resources for node in nodes], needs)}"
-    )
-
-
-def _said(needs: Resources) -> str:
-    return ", ".join(
-        f"{amount / 1e9:.1f} GB of memory" if name == "memory" else f"{amount:g} {name}"
-        for name, amount in needs.items()
     )
 
 
