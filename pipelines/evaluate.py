@@ -8,22 +8,24 @@ from dataclasses import asdict, dataclass, replace
 from matplotlib.figure import Figure
 
 from pipelines import cli
-from pipelines.measuring import measure, put_together
+from pipelines.measuring import measure, over_baselines, put_together
 from videoproc import runlog, schema
 from videoproc.corpus import manifest
 from videoproc.corpus.splits import check_no_leak
 from videoproc.learning import checkpoint
+from videoproc.learning.baseline_learner import tell_all
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.evaluate import score
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
+from videoproc.learning.scored import Scored
 from videoproc.learning.world import World
 from videoproc.report.curves import learning_curves
 from videoproc.report.progress import say
-from videoproc.tables import Dataset
+from videoproc.tables import Dataset, Recipe
 from videoproc.tasks import Task, select_task
 from videoproc.types import UserError, Video
 
-EVALUATION_VERSION = 2  # raised when an evaluation logs other things or numbers than before
+EVALUATION_VERSION = 3  # raised when an evaluation logs other things or numbers than before
 CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -60,14 +62,21 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     task = select_task(card.task)
     videos = manifest.from_table(dataset.require_manifest())
     check_no_leak(videos)
-    samples = _samples(dataset, videos, config.split, card, task)
+    samples = _samples(dataset, videos, config.split, card.make_recipe(), task)
     _check_unseen(trained, dataset, samples, config.split)
     scores, losses = score(
         model, samples, task=task, spec=card.spec, batch_size=config.batch_size, world=world
     )
     scored = put_together(samples, videos, scores, losses, task=card.task, spec=card.spec)
     measured = measure(scored, task)
-    baselines = _baselines(task, videos, config.split)
+    baselines = _baselines(
+        scored,
+        samples,
+        dataset=dataset,
+        videos=videos,
+        split=config.split,
+        recipe=card.make_recipe(),
+    )
     metrics = measured.metrics | baselines
     curves = _learning_curves(trained, task)
     with runlog.job_run(
@@ -108,7 +117,7 @@ def is_measured(config: EvaluateConfig) -> bool:
     trained = runlog.open_run(config.run, workspace=workspace)
     card = checkpoint.read_card(trained.checkpoint_folder(workspace))
     videos = manifest.from_table(dataset.require_manifest())
-    samples = _samples(dataset, videos, config.split, card, select_task(card.task))
+    samples = _samples(dataset, videos, config.split, card.make_recipe(), select_task(card.task))
     return trained.tags.get(_key_tag(config.split)) == samples_key(samples)
 
 
@@ -123,21 +132,24 @@ def _key_tag(split: str) -> str:
 
 
 def _samples(
-    dataset: Dataset, videos: Sequence[Video], split: str, card: Card, task: Task
+    dataset: Dataset, videos: Sequence[Video], split: str, recipe: Recipe, task: Task
 ) -> list[Sample]:
-    samples = find_samples(
-        dataset,
-        recipe=card.make_recipe(),
-        videos=[video for video in videos if video.split == split],
-        all_views=False,
-    )
-    usable = [sample for sample in samples if task.targets.is_usable(sample.row)]
+    """The clips of a split that can be measured; a UserError where there is none."""
+    usable = _clips(dataset, videos, split, recipe, task)
     if not usable:
         raise UserError(
             f"dataset {dataset.folder} has no clip in split {split!r} as this model takes them: "
             "run `pipelines.extract` with the sampling and size of its training"
         )
     return usable
+
+
+def _clips(
+    dataset: Dataset, videos: Sequence[Video], split: str, recipe: Recipe, task: Task
+) -> list[Sample]:
+    of_split = [video for video in videos if video.split == split]
+    found = find_samples(dataset, recipe=recipe, videos=of_split, all_views=False)
+    return [sample for sample in found if task.targets.is_usable(sample.row)]
 
 
 def _check_unseen(
@@ -159,15 +171,32 @@ def _check_unseen(
             )
 
 
-def _baselines(task: Task, videos: Sequence[Video], split: str) -> dict[str, float]:
-    """What must be beaten on the same videos; on the training split that means nothing."""
-    if not task.baselines or split == "train":
+def _baselines(
+    scored: Scored,
+    samples: Sequence[Sample],
+    *,
+    dataset: Dataset,
+    videos: Sequence[Video],
+    split: str,
+    recipe: Recipe,
+) -> dict[str, float]:
+    """What must be beaten on the same clips; on the training split that means nothing."""
+    task = select_task(scored.task)
+    if split == "train" or task.classes is None:
         return {}
-    readable = [video for video in videos if video.error is None]
-    return task.baselines.baselines(
-        [video for video in readable if video.split == "train"],
-        [video for video in readable if video.split == split],
+    train = _clips(dataset, videos, "train", recipe, task)
+    target_b = task.classes.target_b([sample.row for sample in train], scored.spec)
+    learned = [sample for sample, target in zip(train, target_b, strict=True) if target >= 0]
+    if not learned:
+        return {}
+    told = tell_all(
+        learned,
+        samples,
+        videos={video.video_id: video for video in videos},
+        task=scored.task,
+        spec=scored.spec,
     )
+    return over_baselines(scored, told, task)
 
 
 def _say_headline(
@@ -185,11 +214,23 @@ def _say_headline(
         if f"video_{name}" in metrics and metrics["videos"] < metrics["clips"]
         else ""
     )
-    beside = "".join(f"; {split}/{other} {value:.3f}" for other, value in baselines.items())
     say(
         "evaluate",
-        f"{card.model}: {split}/{name} {metrics[name]:.3f} ({between}), {clips}{by_video}{beside}",
+        f"{card.model}: {split}/{name} {metrics[name]:.3f} ({between}), {clips}{by_video}"
+        f"{_beside(baselines, name, split)}",
     )
+
+
+def _beside(baselines: dict[str, float], metric: str, split: str) -> str:
+    """Each baseline, and how far above it the model is."""
+    said = ""
+    for name in (n.removesuffix(f"_{metric}") for n in baselines if n.endswith(f"_{metric}")):
+        over, low = baselines[f"over_{name}"], baselines.get(f"over_{name}_low")
+        between = "" if low is None else f", {low:+.3f} to {baselines[f'over_{name}_high']:+.3f}"
+        said += (
+            f"; {split}/{name}_{metric} {baselines[f'{name}_{metric}']:.3f} ({over:+.3f}{between})"
+        )
+    return said
 
 
 def _learning_curves(trained: runlog.Run, task: Task) -> Figure:

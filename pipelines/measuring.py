@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from videoproc import runlog
-from videoproc.learning.evaluate import interval, members
+from videoproc.learning.evaluate import interval, members, paired_interval
 from videoproc.learning.samples import Sample
 from videoproc.learning.scored import ABOUT, Scored, select, to_table
 from videoproc.report.breakdown import breakdown
@@ -87,6 +87,33 @@ def measure(scored: Scored, task: Task) -> Measured:
     return found
 
 
+def over_baselines(scored: Scored, told: Mapping[str, Scores], task: Task) -> dict[str, float]:
+    """What baselines come to on the same samples, and how far the model is above each.
+
+    told: the scores of each baseline by name, in the order of `scored`. Of the monitored metric:
+    `<name>_<metric>`, `over_<name>` (the model's less the baseline's), and the latter's paired
+    interval by source (`_low`, `_high`) where there are several sources.
+    """
+    monitor, all_samples = task.metrics.MONITOR, np.arange(len(scored.about))
+    found: dict[str, float] = {}
+    model = monitored(scored.scores, scored.spec, task)
+    for name, scores in told.items():
+        baseline = monitored(scores, scored.spec, task)
+        found[f"{name}_{monitor}"] = baseline(all_samples)
+        found[f"over_{name}"] = model(all_samples) - baseline(all_samples)
+        between = paired_interval(baseline, model, groups=scored.sources)
+        if between is not None:
+            found |= {f"over_{name}_low": between[0], f"over_{name}_high": between[1]}
+    return found
+
+
+def monitored(scores: Scores, spec: Spec, task: Task) -> Callable[[np.ndarray], float]:
+    """The monitored metric of the samples at some indices."""
+    return lambda indices: task.metrics.summarise(select(scores, indices), spec)[
+        task.metrics.MONITOR
+    ]
+
+
 def _metrics(scored: Scored, task: Task) -> dict[str, float]:
     """What the task measures, of clips and where it can of videos, with intervals by source."""
     video_b = _video_b(scored)
@@ -117,10 +144,7 @@ def _video_b(scored: Scored) -> np.ndarray:
 def _bounds(scores: Scores, sources: Sequence[str], spec: Any, task: Task) -> dict[str, float]:
     """The interval of the monitored metric; empty where one source alone allows none."""
     monitor = task.metrics.MONITOR
-    between = interval(
-        lambda indices: task.metrics.summarise(select(scores, indices), spec)[monitor],
-        groups=sources,
-    )
+    between = interval(monitored(scores, spec, task), groups=sources)
     return {f"{monitor}_low": between[0], f"{monitor}_high": between[1]} if between else {}
 
 

@@ -2,6 +2,7 @@
 
 from videoproc.tasks.classification import (
     baselines,
+    classes,
     loss,
     measures,
     metrics,
@@ -19,6 +20,7 @@ TASK = Task(
     metrics,
     outputs,
     plots=plots,
+    classes=classes,
     baselines=baselines,
     measures=measures,
     videos=videos,
