@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from videoproc import runlog
 from videoproc.learning.evaluate import interval, members, paired_interval
 from videoproc.learning.samples import Sample
 from videoproc.learning.scored import ABOUT, Scored, select, to_table
+from videoproc.learning.sources import BySource, by_source
 from videoproc.report.breakdown import breakdown
 from videoproc.tasks import Scores, Spec, Task
 from videoproc.types import Row, Video
@@ -61,12 +62,32 @@ def put_together(
     )
 
 
-def measure(scored: Scored, task: Task) -> Measured:
-    """Metrics with intervals by source, pictures, the numbers behind them, and each sample."""
+def measure(scored: Scored, task: Task, *, temperature: float | None = None) -> Measured:
+    """Metrics with intervals by source, pictures, the numbers behind them, and each sample.
+
+    temperature: of the model's probabilities, from samples that it has not learned from.
+    """
     found = Measured(metrics=_metrics(scored, task), table=to_table(scored))
     if task.plots:
         found.figures.update(task.plots.plots(scored.scores, scored.spec))
         found.numbers.update(task.plots.tables(scored.scores, scored.spec))
+    if task.temperature and temperature is not None:
+        scaled = task.temperature.scale(scored.scores, temperature)
+        found.metrics.update({"temperature": temperature} | task.temperature.measures(scaled))
+        found.figures.update(task.temperature.plots(scored.scores, scaled, temperature))
+    _break_down(scored, task, found)
+    if task.mistakes:
+        found.numbers["mistakes.json"] = [
+            {name: scored.about[mistake.index][name] for name in ("clip_id", "video_id", "uri")}
+            | {"true": mistake.true, "told": mistake.told, "confidence": mistake.confidence}
+            for mistake in task.mistakes.worst(scored.scores, scored.spec, WORST)
+        ]
+    return found
+
+
+def _break_down(scored: Scored, task: Task, found: Measured) -> None:
+    """The monitored metric by source and by resolution, and what the source alone would tell."""
+    known = _beyond_source(scored, task)
     resolutions = [row["resolution"] for row in scored.about]
     for by, names in (("source", scored.sources), ("resolution", resolutions)):
         parts = _parts(scored, task, by=by, names=names)
@@ -76,15 +97,23 @@ def measure(scored: Scored, task: Task) -> Measured:
             value=task.metrics.MONITOR,
             overall=found.metrics[task.metrics.MONITOR],
             maximise=task.metrics.MAXIMISE,
+            title=known.sentence if known and by == "source" else "",
         )
         found.numbers[f"by_{by}.json"] = parts
-    if task.mistakes:
-        found.numbers["mistakes.json"] = [
-            {name: scored.about[mistake.index][name] for name in ("clip_id", "video_id", "uri")}
-            | {"true": mistake.true, "told": mistake.told, "confidence": mistake.confidence}
-            for mistake in task.mistakes.worst(scored.scores, scored.spec, WORST)
-        ]
-    return found
+    if known:
+        found.metrics.update(known.metrics)
+        found.numbers["beyond_source.json"] = asdict(known) | {"sentence": known.sentence}
+
+
+def _beyond_source(scored: Scored, task: Task) -> BySource | None:
+    """None for a task without classes."""
+    if not (task.classes and task.mistakes):
+        return None
+    return by_source(
+        [row["label"] for row in scored.about],
+        [answer.is_right for answer in task.mistakes.answers(scored.scores, scored.spec)],
+        scored.sources,
+    )
 
 
 def over_baselines(scored: Scored, told: Mapping[str, Scores], task: Task) -> dict[str, float]:

@@ -46,6 +46,7 @@ class VectorCard:
     (Recipe.to_json()), where that is known. learn_s: seconds that it took.
     """
 
+    classifier: str
     task: str
     spec: Spec
     features: dict[str, str]
@@ -85,7 +86,7 @@ class ClassicalLearner:
 
     def learn(self, part: Part, *, seed: int, folder: Anywhere) -> Told:
         """As `Learner` has it: a classifier that lies in the folder is not learned again."""
-        if not (folder / CARD).is_file():
+        if not is_in(folder):
             save(folder, *self.teach([*part.train, *part.val], seed=seed))
         fitted, card = load(folder)
         started = time.monotonic()
@@ -115,6 +116,7 @@ class ClassicalLearner:
             seed=seed,
         )
         card = VectorCard(
+            classifier=self.classifier,
             task=self.task,
             spec=spec,
             features={feature.name: feature.feature_id for feature in self.vectors.selected},
@@ -167,6 +169,11 @@ def save(folder: Anywhere, fitted: Fitted, card: VectorCard) -> None:
     for name, content in to_bytes(fitted).items():
         storage.write_whole(folder / name, content)
     storage.write_whole(folder / CARD, json.dumps(asdict(card), indent=2).encode())
+
+
+def is_in(folder: Anywhere) -> bool:
+    """Whether a folder holds what `save` writes, whole."""
+    return bool((folder / CARD).is_file())
 
 
 def load(folder: Anywhere) -> tuple[Fitted, VectorCard]:

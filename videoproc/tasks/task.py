@@ -81,6 +81,23 @@ class MeasuresModule(Protocol):
         """Metrics by name, none of them one of `summarise`; undefined ones are left out."""
 
 
+class TemperatureModule(Protocol):
+    """temperature.py: probabilities set right by one number, which samples decide that nothing was
+    learned from. No answer changes by it. A task may have none."""
+
+    def fit(self, scores: Scores, /) -> float | None:
+        """The temperature; None where the samples are too few."""
+
+    def scale(self, scores: Scores, temperature: float, /) -> Scores:
+        """The scores at this temperature."""
+
+    def measures(self, scaled: Scores, /) -> dict[str, float]:
+        """Metrics of scaled scores by name, each ending in `_scaled`."""
+
+    def plots(self, scores: Scores, scaled: Scores, temperature: float, /) -> dict[str, Figure]:
+        """Figures that show both, in place of those of the same names in `plots`."""
+
+
 class VideosModule(Protocol):
     """videos.py: the clips of one video taken together. A task may have none."""
 
@@ -171,6 +188,7 @@ class Task:
     classes: ClassesModule | None = None
     baselines: BaselinesModule | None = None
     measures: MeasuresModule | None = None
+    temperature: TemperatureModule | None = None
     videos: VideosModule | None = None
     mistakes: MistakesModule | None = None
     whole_clip: bool = False

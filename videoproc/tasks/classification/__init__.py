@@ -10,6 +10,7 @@ from videoproc.tasks.classification import (
     outputs,
     plots,
     targets,
+    temperature,
     videos,
 )
 from videoproc.tasks.task import Task
@@ -23,6 +24,7 @@ TASK = Task(
     classes=classes,
     baselines=baselines,
     measures=measures,
+    temperature=temperature,
     videos=videos,
     mistakes=mistakes,
     whole_clip=True,
