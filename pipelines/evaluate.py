@@ -250,11 +250,13 @@ def _beside(baselines: dict[str, float], metric: str, split: str) -> str:
     """Each baseline, and how far above it the model is."""
     said = ""
     for name in (n.removesuffix(f"_{metric}") for n in baselines if n.endswith(f"_{metric}")):
-        over, low = baselines[f"over_{name}"], baselines.get(f"over_{name}_low")
-        between = "" if low is None else f", {low:+.3f} to {baselines[f'over_{name}_high']:+.3f}"
-        said += (
-            f"; {split}/{name}_{metric} {baselines[f'{name}_{metric}']:.3f} ({over:+.3f}{between})"
+        value, over = baselines[f"{name}_{metric}"], baselines[f"over_{name}"]
+        between = (
+            f", {baselines[f'over_{name}_low']:+.3f} to {baselines[f'over_{name}_high']:+.3f}"
+            if f"over_{name}_low" in baselines
+            else ""
         )
+        said += f"; {split}/{name}_{metric} {value:.3f} (over it {over:+.3f}{between})"
     return said
 
 

@@ -132,7 +132,8 @@ def over_baselines(scored: Scored, told: Mapping[str, Scores], task: Task) -> di
         found[f"over_{name}"] = model(all_samples) - baseline(all_samples)
         between = paired_interval(baseline, model, groups=scored.sources)
         if between is not None:
-            found |= {f"over_{name}_low": between[0], f"over_{name}_high": between[1]}
+            low, high = map(float, between)
+            found |= {f"over_{name}_low": low, f"over_{name}_high": high}
     return found
 
 
