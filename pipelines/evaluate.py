@@ -221,7 +221,7 @@ def _baselines(
         task=scored.task,
         spec=scored.spec,
     )
-    return over_baselines(scored, told, task)
+    return over_baselines([scored], told, task)
 
 
 def _say_headline(

@@ -116,21 +116,28 @@ def _beyond_source(scored: Scored, task: Task) -> BySource | None:
     )
 
 
-def over_baselines(scored: Scored, told: Mapping[str, Scores], task: Task) -> dict[str, float]:
+def over_baselines(
+    sets: Sequence[Scored], told: Mapping[str, Scores], task: Task
+) -> dict[str, float]:
     """What baselines come to on the same samples, and how far the model is above each.
 
-    told: the scores of each baseline by name, in the order of `scored`. Of the monitored metric:
-    `<name>_<metric>`, `over_<name>` (the model's less the baseline's), and the latter's paired
-    interval by source (`_low`, `_high`) where there are several sources.
+    sets: what a model told of these samples, or the same model trained several times, whose mean is
+    taken. told: the scores of each baseline by name, in the order of the samples. Of the monitored
+    metric: `<name>_<metric>`, `over_<name>` (the model's less the baseline's), and the latter's
+    paired interval by source (`_low`, `_high`) where there are several sources.
     """
-    monitor, all_samples = task.metrics.MONITOR, np.arange(len(scored.about))
-    found: dict[str, float] = {}
-    model = monitored(scored.scores, scored.spec, task)
+    first, monitor = sets[0], task.metrics.MONITOR
+    of_sets = [monitored(scored.scores, first.spec, task) for scored in sets]
+
+    def model(indices: np.ndarray) -> float:
+        return float(np.mean([value(indices) for value in of_sets]))
+
+    all_samples, found = np.arange(len(first.about)), dict[str, float]()
     for name, scores in told.items():
-        baseline = monitored(scores, scored.spec, task)
+        baseline = monitored(scores, first.spec, task)
         found[f"{name}_{monitor}"] = baseline(all_samples)
         found[f"over_{name}"] = model(all_samples) - baseline(all_samples)
-        between = paired_interval(baseline, model, groups=scored.sources)
+        between = paired_interval(baseline, model, groups=first.sources)
         if between is not None:
             low, high = map(float, between)
             found |= {f"over_{name}_low": low, f"over_{name}_high": high}

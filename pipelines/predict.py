@@ -20,7 +20,7 @@ from pipelines.predict_pictures import NEEDED, Picturing, Shown, with_shown
 from videoproc import runlog
 from videoproc.augment import make_views
 from videoproc.corpus import manifest
-from videoproc.learning import checkpoint, classical_learner
+from videoproc.learning import checkpoint, vector_card
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.predict import Predictor, prediction_id, read_trained
 from videoproc.media import Accept, Limits, decode_clips
@@ -103,7 +103,7 @@ def predict(config: PredictConfig) -> Predicted:
     trained = runlog.resolve_run(config.run, workspace=workspace)
     config = replace(config, run=trained.run_id)
     folder = trained.checkpoint_folder(workspace)
-    if classical_learner.is_in(folder):
+    if vector_card.is_in(folder):
         raise UserError(
             f"run {trained.run_id!r} of {trained.tags['model']!r} answers from vectors: "
             "`pipelines.predict` applies networks; measure this one with `pipelines.evaluate`"

@@ -17,8 +17,9 @@ from videoproc.corpus import manifest
 from videoproc.corpus.splits import check_no_leak
 from videoproc.learning import classical_learner
 from videoproc.learning.classical import CLASSICAL_VERSION, CLASSIFIERS, Fitted
-from videoproc.learning.classical_learner import ClassicalLearner, VectorCard, check_classifier
+from videoproc.learning.classical_learner import ClassicalLearner, check_classifier
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
+from videoproc.learning.vector_card import VectorCard
 from videoproc.learning.vectors import Vectors, all_vectors, column_names
 from videoproc.report.importances import importances_plot
 from videoproc.report.progress import say

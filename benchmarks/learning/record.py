@@ -19,7 +19,7 @@ import torch
 
 from pipelines import cli
 from videoproc import runlog
-from videoproc.learning import checkpoint, classical_learner
+from videoproc.learning import checkpoint, vector_card
 from videoproc.report.leaderboard import RECORD, RECORD_VERSION
 from videoproc.report.table import side_by_side
 from videoproc.tasks import select_task
@@ -101,7 +101,7 @@ def _group(data: Path, workspace: Path) -> str | None:
 def _parameters(run: runlog.Run, workspace: Path) -> int | None:
     """None of what has no weights, as a forest."""
     folder = run.checkpoint_folder(workspace)
-    if classical_learner.is_in(folder):
+    if vector_card.is_in(folder):
         return None
     model, _ = checkpoint.load(folder, device=torch.device("cpu"))
     return sum(weights.numel() for weights in model.parameters())

@@ -18,7 +18,7 @@ from pipelines.evaluate import EvaluateConfig
 from pipelines.train_classical import TrainClassicalConfig
 from videoproc import runlog
 from videoproc.corpus import manifest
-from videoproc.learning import classical_learner
+from videoproc.learning import vector_card
 from videoproc.learning.scored import from_table
 from videoproc.tables import Dataset
 from videoproc.tasks import select_task
@@ -113,7 +113,7 @@ def test_a_run_has_the_layout_of_a_networks(made: Made) -> None:
 
 
 def test_it_learns_from_all_features_that_the_clips_have(made: Made) -> None:
-    card = classical_learner.read_card(made.run("forest").checkpoint_folder(made.workspace))
+    card = vector_card.read_card(made.run("forest").checkpoint_folder(made.workspace))
     assert list(card.features) == ["colour", "motion"]
     assert card.make_recipe() == Dataset(folder=made.data).recipe
 

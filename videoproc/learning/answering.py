@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 from torch import nn
 
-from videoproc.learning import checkpoint, classical_learner
+from videoproc.learning import checkpoint, classical_learner, vector_card
 from videoproc.learning.classical import Fitted
-from videoproc.learning.classical_learner import VectorCard
 from videoproc.learning.evaluate import score
 from videoproc.learning.samples import Sample
+from videoproc.learning.vector_card import VectorCard
 from videoproc.learning.world import World
 from videoproc.storage import Anywhere
 from videoproc.tables import Dataset, Recipe
@@ -82,8 +82,8 @@ class ClassicalAnswerer:
 
 def read_taught(folder: Anywhere) -> Taught:
     """What a checkpoint was taught, without its weights."""
-    if classical_learner.is_in(folder):
-        card = classical_learner.read_card(folder)
+    if vector_card.is_in(folder):
+        card = vector_card.read_card(folder)
         return Taught(
             model=card.classifier,
             task=card.task,
@@ -99,7 +99,7 @@ def read_taught(folder: Anywhere) -> Taught:
 
 def load_answerer(folder: Anywhere, *, dataset: Dataset, world: World) -> Answerer:
     """What lies in a checkpoint's folder, ready to answer for samples of this dataset."""
-    if classical_learner.is_in(folder):
+    if vector_card.is_in(folder):
         fitted, card = classical_learner.load(folder)
         return ClassicalAnswerer(fitted=fitted, card=card, dataset=dataset)
     model, network = checkpoint.load(folder, device=world.device)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from videoproc import storage
-from videoproc.features import FEATURES
 from videoproc.learning.classical import (
     CLASSIFIERS,
     Fitted,
@@ -27,45 +26,15 @@ from videoproc.learning.classical import (
 )
 from videoproc.learning.learner import Part, Told
 from videoproc.learning.samples import Sample
+from videoproc.learning.vector_card import CARD, VectorCard, is_in, read_card
 from videoproc.learning.vectors import Vectors
 from videoproc.storage import Anywhere
 from videoproc.tables import Recipe
-from videoproc.tasks import Scores, Spec, Task, select_task
+from videoproc.tasks import Scores, Task, select_task
 from videoproc.tasks.task import ClassesModule
 from videoproc.types import UserError
 
 FILES = ("classifier.json", "classifier.skops")
-CARD = "vectors.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class VectorCard:
-    """What a classifier was taught, and of which vectors.
-
-    features: name and id of each, in the order of columns. recipe: of the clips that they are of
-    (Recipe.to_json()), where that is known. learn_s: seconds that it took.
-    """
-
-    classifier: str
-    task: str
-    spec: Spec
-    features: dict[str, str]
-    recipe: str | None = None
-    learn_s: float = 0.0
-
-    def make_recipe(self) -> Recipe:
-        assert self.recipe is not None
-        return Recipe.from_json(self.recipe)
-
-    def vectors(self, data: Anywhere, *, version: int) -> Vectors:
-        """Those of a dataset. Errors: UserError where a feature is no longer what it was."""
-        for name, feature_id in self.features.items():
-            if name not in FEATURES or FEATURES[name].feature_id != feature_id:
-                raise UserError(
-                    f"feature {name!r} is no longer what this classifier has learned from: train "
-                    "it again with `pipelines.train_classical`"
-                )
-        return Vectors(data=data, version=version, features=tuple(self.features))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,17 +140,7 @@ def save(folder: Anywhere, fitted: Fitted, card: VectorCard) -> None:
     storage.write_whole(folder / CARD, json.dumps(asdict(card), indent=2).encode())
 
 
-def is_in(folder: Anywhere) -> bool:
-    """Whether a folder holds what `save` writes, whole."""
-    return bool((folder / CARD).is_file())
-
-
 def load(folder: Anywhere) -> tuple[Fitted, VectorCard]:
     """What `save` has written."""
     fitted = from_bytes({name: (folder / name).read_bytes() for name in FILES})
     return fitted, read_card(folder)
-
-
-def read_card(folder: Anywhere) -> VectorCard:
-    """What a stored classifier was taught, without the classifier."""
-    return VectorCard(**json.loads((folder / CARD).read_text()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
 
 from videoproc.tasks.task import Baseline, Spec
 from videoproc.types import Video
@@ -31,6 +30,8 @@ def header_only(
     Where these give the label away, a network's accuracy says little. It learns from each video
     once, however many samples that has.
     """
+    from sklearn.ensemble import RandomForestClassifier  # slow to import: workers do without
+
     learned = {v.video_id: v for v in train if v.label in spec["classes"]}.values()
     codecs = sorted({video.codec or "" for video in learned})
     labels = [spec["classes"].index(video.label) for video in learned]

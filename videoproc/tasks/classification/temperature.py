@@ -6,9 +6,9 @@ answer.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.figure import Figure
-from scipy.optimize import minimize_scalar
 
 from videoproc.tasks.classification.calibration import (
     brier_score,
@@ -18,6 +18,9 @@ from videoproc.tasks.classification.calibration import (
 from videoproc.tasks.classification.classes import LEAST, losses_b
 from videoproc.tasks.classification.plots import calibration_plot
 from videoproc.tasks.task import Scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MIN_SAMPLES = 20
 """Of fewer, a few samples would decide the temperature."""
@@ -29,6 +32,8 @@ LOWEST, HIGHEST = 0.05, 20.0
 def fit(scores: Scores) -> float | None:
     """The temperature with the least cross-entropy on samples that the model has not learned from,
     between LOWEST and HIGHEST; None of fewer than MIN_SAMPLES whose class is known."""
+    from scipy.optimize import minimize_scalar  # slow to import: workers do without
+
     known = scores["target"] >= 0
     if known.sum() < MIN_SAMPLES:
         return None
