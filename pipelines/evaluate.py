@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipelines import cli
-from pipelines.measuring import measure, over_baselines, put_together
+from pipelines.measuring import BEYOND_SOURCE, Measured, measure, over_baselines, put_together
 from videoproc import runlog, schema
 from videoproc.corpus import manifest
 from videoproc.corpus.splits import check_no_leak
@@ -105,6 +105,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
         if same_data:
             trained.set_tags({_key_tag(config.split): samples_key(samples)})
     _say_headline(metrics, baselines, task, taught.model, config.split)
+    _say_beyond(measured, taught.model)
     return named
 
 
@@ -244,6 +245,21 @@ def _say_headline(
         f"{model}: {split}/{name} {metrics[name]:.3f} ({between}), {clips}{by_video}"
         f"{_beside(baselines, name, split)}",
     )
+
+
+def _say_beyond(measured: Measured, model: str) -> None:
+    """What the temperature sets right, and whether the model knows more than the source."""
+    told = measured.metrics
+    if "temperature" in told:
+        changes = ", ".join(
+            f"{name.removesuffix('_scaled').replace('_', ' ')} "
+            f"{told[name.removesuffix('_scaled')]:.3f} -> {told[name]:.3f}"
+            for name in told
+            if name.endswith("_scaled")
+        )
+        say("evaluate", f"{model}: at temperature {told['temperature']:.2f} from val {changes}")
+    if BEYOND_SOURCE in measured.numbers:
+        say("evaluate", f"{model}: {measured.numbers[BEYOND_SOURCE]['sentence']}")
 
 
 def _beside(baselines: dict[str, float], metric: str, split: str) -> str:

@@ -20,6 +20,7 @@ from videoproc.tasks import Scores, Spec, Task
 from videoproc.types import Row, Video
 
 SCORES = "scores.parquet"
+BEYOND_SOURCE = "beyond_source.json"
 WORST = 12  # mistakes that are kept by name
 
 
@@ -102,7 +103,7 @@ def _break_down(scored: Scored, task: Task, found: Measured) -> None:
         found.numbers[f"by_{by}.json"] = parts
     if known:
         found.metrics.update(known.metrics)
-        found.numbers["beyond_source.json"] = asdict(known) | {"sentence": known.sentence}
+        found.numbers[BEYOND_SOURCE] = asdict(known) | {"sentence": known.sentence}
 
 
 def _beyond_source(scored: Scored, task: Task) -> BySource | None:

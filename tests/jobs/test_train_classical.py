@@ -159,14 +159,20 @@ def test_the_terminal_names_the_baselines_and_why_there_is_no_temperature(made: 
     over = made.measured["forest"]["test/over_header_only"]
     assert f"(over it {over:+.3f}, " in said
     assert "; test/majority_accuracy 0.167 (over it" in said
+    assert "no source has several labels" in said
     assert "no temperature scaling: the 18 clips in val are too few" in said
     assert not any("temperature" in name for name in made.measured["forest"])
 
 
-def test_a_temperature_changes_no_answer(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temperature_changes_no_answer(
+    made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("videoproc.tasks.classification.temperature.MIN_SAMPLES", 18)
     config = EvaluateConfig(data=str(made.data), run=made.runs["neighbours"])
+    capsys.readouterr()
     measured = evaluate.evaluate(config)
+    said = capsys.readouterr().out
+    assert f"at temperature {measured['test/temperature']:.2f} from val loss " in said
     assert 0.05 <= measured["test/temperature"] <= 20
     for name in ("loss", "expected_calibration_error", "brier"):
         assert np.isfinite(measured[f"test/{name}_scaled"])

@@ -11,7 +11,7 @@ import pytest
 
 from tests.learning.conftest import store_vectors
 from videoproc.learning.classical import CLASSIFIERS
-from videoproc.learning.classical_learner import ClassicalLearner, load, save
+from videoproc.learning.classical_learner import ClassicalLearner, load
 from videoproc.learning.learner import Part
 from videoproc.learning.samples import Sample
 from videoproc.learning.vectors import Vectors, all_vectors
@@ -118,16 +118,6 @@ def test_it_travels_without_its_matrix(vectors: Vectors) -> None:
     sent = pickle.dumps(learner)
     assert len(sent) < 2000
     assert pickle.loads(sent) == learner
-
-
-def test_a_feature_that_has_changed_since_is_refused(
-    vectors: Vectors, part: Part, tmp_path: Path
-) -> None:
-    learner = ClassicalLearner(classifier="neighbours", vectors=vectors, settings={})
-    fitted, card = learner.teach(part.train, seed=0)
-    save(tmp_path, fitted, replace(card, features=card.features | {"motion": "of before"}))
-    with pytest.raises(UserError, match="'motion' is no longer what this classifier"):
-        load(tmp_path)[1].vectors(vectors.data, version=vectors.version)
 
 
 @pytest.mark.parametrize(
