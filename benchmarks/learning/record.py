@@ -20,6 +20,7 @@ import torch
 from pipelines import cli
 from videoproc import runlog
 from videoproc.learning import checkpoint
+from videoproc.models.cost import cost
 from videoproc.report.leaderboard import RECORD, RECORD_VERSION
 from videoproc.report.table import side_by_side
 from videoproc.tasks import select_task
@@ -57,7 +58,7 @@ def make_record(
     """The record of one finished, evaluated run a model (see `videoproc.report.leaderboard`)."""
     task = select_task(next(iter(runs.values())).tags["task"])
     models = {
-        model: {"parameters": _parameters(run, workspace), "runs": [_run(run)]}
+        model: {"kind": "network", **_costs(run, workspace), "runs": [_run(run)]}
         for model, run in runs.items()
     }
     header_only = [run.metrics[HEADER_ONLY] for run in runs.values() if HEADER_ONLY in run.metrics]
@@ -72,7 +73,7 @@ def make_record(
         "maximise": task.metrics.MAXIMISE,
         "machine": {"cores": os.cpu_count(), "machine": platform.machine()},
         "models": models,
-        "baselines": {"header only": {"accuracy": header_only[0]}} if header_only else {},
+        "baselines": {"header_only": {"accuracy": header_only[0]}} if header_only else {},
     }
 
 
@@ -92,9 +93,10 @@ def _group(data: Path, workspace: Path) -> str | None:
     return None if group == "None" else group
 
 
-def _parameters(run: runlog.Run, workspace: Path) -> int:
-    model, _ = checkpoint.load(run.checkpoint_folder(workspace), device=torch.device("cpu"))
-    return sum(weights.numel() for weights in model.parameters())
+def _costs(run: runlog.Run, workspace: Path) -> dict[str, int]:
+    model, card = checkpoint.load(run.checkpoint_folder(workspace), device=torch.device("cpu"))
+    of = cost(model, card.frame_shape)
+    return {"parameters": of.parameters, "multiply_adds": of.multiply_adds}
 
 
 def _run(run: runlog.Run) -> dict[str, Any]:
@@ -106,8 +108,7 @@ def _run(run: runlog.Run) -> dict[str, Any]:
     )
     return {
         "run": run.run_id,
-        "seed": int(run.params["loop.seed"]),
-        "fold": 0,
+        "seeds": [int(run.params["loop.seed"])],
         "train_s": run.duration_s,
         "tags": {name: value for name, value in run.tags.items() if name in KEPT},
         "metrics": run.metrics | pairs,
