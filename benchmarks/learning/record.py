@@ -20,6 +20,7 @@ import torch
 from pipelines import cli
 from videoproc import runlog
 from videoproc.learning import checkpoint, vector_card
+from videoproc.models.cost import cost
 from videoproc.report.leaderboard import RECORD, RECORD_VERSION
 from videoproc.report.table import side_by_side
 from videoproc.tasks import select_task
@@ -57,7 +58,13 @@ def make_record(
     """The record of one finished, evaluated run a model (see `videoproc.report.leaderboard`)."""
     task = select_task(next(iter(runs.values())).tags["task"])
     models = {
-        model: {"parameters": _parameters(run, workspace), "runs": [_run(run)]}
+        model: {
+            "kind": "classical"
+            if vector_card.is_in(run.checkpoint_folder(workspace))
+            else "network",
+            **_costs(run, workspace),
+            "runs": [_run(run)],
+        }
         for model, run in runs.items()
     }
     metric = task.metrics.MONITOR
@@ -98,13 +105,14 @@ def _group(data: Path, workspace: Path) -> str | None:
     return None if group == "None" else group
 
 
-def _parameters(run: runlog.Run, workspace: Path) -> int | None:
-    """None of what has no weights, as a forest."""
+def _costs(run: runlog.Run, workspace: Path) -> dict[str, int]:
+    """Nothing of what has no weights, as a forest."""
     folder = run.checkpoint_folder(workspace)
     if vector_card.is_in(folder):
-        return None
-    model, _ = checkpoint.load(folder, device=torch.device("cpu"))
-    return sum(weights.numel() for weights in model.parameters())
+        return {}
+    model, card = checkpoint.load(folder, device=torch.device("cpu"))
+    of = cost(model, card.frame_shape)
+    return {"parameters": of.parameters, "multiply_adds": of.multiply_adds}
 
 
 def _run(run: runlog.Run) -> dict[str, Any]:
@@ -116,8 +124,7 @@ def _run(run: runlog.Run) -> dict[str, Any]:
     )
     return {
         "run": run.run_id,
-        "seed": int(run.params.get("loop.seed") or run.params["seed"]),
-        "fold": 0,
+        "seeds": [int(run.params.get("loop.seed") or run.params["seed"])],
         "train_s": run.duration_s,
         "tags": {name: value for name, value in run.tags.items() if name in KEPT},
         "metrics": run.metrics | pairs,
