@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from pipelines import cli
-from pipelines.evaluate import SCORES
+from pipelines.measuring import SCORES
 from videoproc import runlog, storage
 from videoproc.learning.compare import (
     Difference,

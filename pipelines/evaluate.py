@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
-import numpy as np
-import pyarrow as pa
 from matplotlib.figure import Figure
 
 from pipelines import cli
+from pipelines.measuring import measure, put_together
 from videoproc import runlog, schema
 from videoproc.corpus import manifest
 from videoproc.corpus.splits import check_no_leak
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
-from videoproc.learning.evaluate import interval, members, score
+from videoproc.learning.evaluate import score
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
-from videoproc.learning.scored import ABOUT, Scored, select, to_table
 from videoproc.learning.world import World
-from videoproc.report.breakdown import breakdown
 from videoproc.report.curves import learning_curves
 from videoproc.report.progress import say
 from videoproc.tables import Dataset
-from videoproc.tasks import Scores, Task, select_task
-from videoproc.types import Row, UserError, Video
+from videoproc.tasks import Task, select_task
+from videoproc.types import UserError, Video
 
 EVALUATION_VERSION = 2  # raised when an evaluation logs other things or numbers than before
-SCORES = "scores.parquet"
 CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
-WORST = 12  # mistakes that are kept by name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +65,11 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     scores, losses = score(
         model, samples, task=task, spec=card.spec, batch_size=config.batch_size, world=world
     )
-    scored = _scored(samples, videos, scores, losses, card)
+    scored = put_together(samples, videos, scores, losses, task=card.task, spec=card.spec)
+    measured = measure(scored, task)
     baselines = _baselines(task, videos, config.split)
-    metrics = _metrics(scored, task) | baselines
-    artifacts = _artifacts(scored, task, trained)
+    metrics = measured.metrics | baselines
+    curves = _learning_curves(trained, task)
     with runlog.job_run(
         "evaluate",
         data=dataset.folder,
@@ -99,7 +94,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
         for target in (run, trained) if same_data else (run,):
             target.log_metrics(named)
             target.log_dataset(**used)
-            _log(target, artifacts, config.split)
+            measured.log_files(target, config.split)
+            target.log_figure(curves, "learning_curves.png")
         if same_data:
             trained.set_tags({_key_tag(config.split): samples_key(samples)})
     _say_headline(metrics, baselines, task, card, config.split)
@@ -163,61 +159,6 @@ def _check_unseen(
             )
 
 
-def _scored(
-    samples: Sequence[Sample],
-    videos: Sequence[Video],
-    scores: Scores,
-    losses: np.ndarray,
-    card: Card,
-) -> Scored:
-    resolution = {video.video_id: f"{video.width}x{video.height}" for video in videos}
-    rows = [sample.row | {"resolution": resolution[sample.row["video_id"]]} for sample in samples]
-    return Scored(
-        task=card.task,
-        spec=card.spec,
-        about=[{name: row[name] for name in ABOUT.names} for row in rows],
-        scores=scores,
-        losses=losses,
-    )
-
-
-def _metrics(scored: Scored, task: Task) -> dict[str, float]:
-    """What the task measures, of clips and where it can of videos, with intervals by source."""
-    video_b = _video_b(scored)
-    measured = task.metrics.summarise(scored.scores, scored.spec) | {
-        "loss": float(scored.losses.mean()),
-        "clips": len(scored.about),
-        "videos": int(video_b.max()) + 1,
-    }
-    measured |= _bounds(scored.scores, scored.sources, scored.spec, task)
-    if task.measures:
-        measured |= task.measures.measures(scored.scores, scored.spec)
-    if task.videos:
-        of_videos = task.videos.of_videos(scored.scores, video_b)
-        source_of = dict(zip(video_b, scored.sources, strict=True))
-        sources = [source_of[video] for video in range(len(source_of))]
-        monitor = task.metrics.MONITOR
-        found = {monitor: task.metrics.summarise(of_videos, scored.spec)[monitor]}
-        found |= _bounds(of_videos, sources, scored.spec, task)
-        measured |= {f"video_{name}": value for name, value in found.items()}
-    return measured
-
-
-def _video_b(scored: Scored) -> np.ndarray:
-    """The number of each clip's video, 0 to V - 1."""
-    return np.unique([row["video_id"] for row in scored.about], return_inverse=True)[1]
-
-
-def _bounds(scores: Scores, sources: Sequence[str], spec: Any, task: Task) -> dict[str, float]:
-    """The interval of the monitored metric; empty where one source alone allows none."""
-    monitor = task.metrics.MONITOR
-    between = interval(
-        lambda indices: task.metrics.summarise(select(scores, indices), spec)[monitor],
-        groups=sources,
-    )
-    return {f"{monitor}_low": between[0], f"{monitor}_high": between[1]} if between else {}
-
-
 def _baselines(task: Task, videos: Sequence[Video], split: str) -> dict[str, float]:
     """What must be beaten on the same videos; on the training split that means nothing."""
     if not task.baselines or split == "train":
@@ -251,70 +192,15 @@ def _say_headline(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Artifacts:
-    """By file name, below the split; `curves` are the training's own."""
-
-    curves: Figure
-    table: pa.Table
-    figures: dict[str, Figure] = field(default_factory=dict)
-    numbers: dict[str, Any] = field(default_factory=dict)
-
-
-def _artifacts(scored: Scored, task: Task, trained: runlog.Run) -> _Artifacts:
-    """Pictures, the numbers behind them, and what was told of each clip."""
+def _learning_curves(trained: runlog.Run, task: Task) -> Figure:
     monitor = task.metrics.MONITOR
-    panels = {
-        "loss": {"train": trained.history("train/loss"), "val": trained.history("val/loss")},
-        monitor: {"val": trained.history(f"val/{monitor}")},
-        "learning rate": {"train": trained.history("learning_rate")},
-    }
-    found = _Artifacts(curves=learning_curves(panels), table=to_table(scored))
-    if task.plots:
-        found.figures.update(task.plots.plots(scored.scores, scored.spec))
-        found.numbers.update(task.plots.tables(scored.scores, scored.spec))
-    overall = task.metrics.summarise(scored.scores, scored.spec)[monitor]
-    resolutions = [row["resolution"] for row in scored.about]
-    for by, names in (("source", scored.sources), ("resolution", resolutions)):
-        parts = _parts(scored, task, by=by, names=names)
-        found.figures[f"by_{by}.png"] = breakdown(
-            parts, by=by, value=monitor, overall=overall, maximise=task.metrics.MAXIMISE
-        )
-        found.numbers[f"by_{by}.json"] = parts
-    if task.mistakes:
-        found.numbers["mistakes.json"] = [
-            {name: scored.about[mistake.index][name] for name in ("clip_id", "video_id", "uri")}
-            | {"true": mistake.true, "told": mistake.told, "confidence": mistake.confidence}
-            for mistake in task.mistakes.worst(scored.scores, scored.spec, WORST)
-        ]
-    return found
-
-
-def _parts(scored: Scored, task: Task, *, by: str, names: Sequence[str]) -> list[Row]:
-    """One row a part: the monitored metric, clips, videos, and how many labels there are."""
-    monitor, rows = task.metrics.MONITOR, []
-    for name, indices in members(names).items():
-        about = [scored.about[index] for index in indices]
-        summary = task.metrics.summarise(select(scored.scores, indices), scored.spec)
-        rows.append(
-            {
-                by: name,
-                monitor: summary[monitor],
-                "clips": len(about),
-                "videos": len({row["video_id"] for row in about}),
-                "labels": len({row["label"] for row in about}),
-            }
-        )
-    return rows
-
-
-def _log(target: runlog.Run, artifacts: _Artifacts, split: str) -> None:
-    for name, figure in artifacts.figures.items():
-        target.log_figure(figure, f"{split}/{name}")
-    for name, numbers in artifacts.numbers.items():
-        target.log_json(numbers, f"{split}/{name}")
-    target.log_table(artifacts.table, f"{split}/{SCORES}")
-    target.log_figure(artifacts.curves, "learning_curves.png")
+    return learning_curves(
+        {
+            "loss": {"train": trained.history("train/loss"), "val": trained.history("val/loss")},
+            monitor: {"val": trained.history(f"val/{monitor}")},
+            "learning rate": {"train": trained.history("learning_rate")},
+        }
+    )
 
 
 if __name__ == "__main__":
