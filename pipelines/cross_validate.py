@@ -22,13 +22,13 @@ from videoproc.learning import told as stored
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
 from videoproc.learning.learner import Learner, Told
 from videoproc.learning.network import Candidate, NetworkLearner, changed
-from videoproc.learning.pooling import mean_intervals, pool
+from videoproc.learning.pooling import FOLDS, FURTHER, mean_intervals, pool
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
 from videoproc.learning.scored import Scored
 from videoproc.report.progress import say
 from videoproc.runtime import folds as runtime
 from videoproc.runtime import session
-from videoproc.runtime.folds import FoldWorkers, Work
+from videoproc.runtime.folds import FoldLostError, FoldWorkers, Work
 from videoproc.runtime.placement import Placement
 from videoproc.storage import Anywhere
 from videoproc.tables import Dataset
@@ -37,7 +37,6 @@ from videoproc.types import Row, UserError, Video
 
 JOB = "cross_validate"
 FOLD = "fold"  # the job of a child run
-SPLIT = "folds"  # what metrics and files are named by, where an evaluation names its split
 SAID = "folds"
 
 
@@ -158,7 +157,10 @@ def cross_validate(config: CrossValidateConfig) -> str:
             run.set_tags(_tags(config, prepared))
             _log_protocol(run, prepared)
             _say_plan(config, prepared, run, is_resumed=earlier is not None)
-            told = _learn(config, prepared, run, folder, workspace)
+            try:
+                told = _learn(config, prepared, run, folder, workspace)
+            except FoldLostError as error:
+                raise cli.JobError(str(error)) from None
             _measure(config, prepared, told, run)
     return run.run_id
 
@@ -311,7 +313,7 @@ def _log_protocol(run: runlog.Run, prepared: Prepared) -> None:
         },
         runlog.LEARNED_FROM,
     )
-    run.log_json([asdict(fold) for fold in prepared.folds], f"{SPLIT}/folds.json")
+    run.log_json([asdict(fold) for fold in prepared.folds], f"{FOLDS}/folds.json")
     run.log_dataset(**used_clips(prepared.dataset, prepared.samples, context="training"))
 
 
@@ -346,6 +348,7 @@ def _learn(
     with session.cluster(inline=config.inline):
         for position, told in runtime.learn_all(
             work,
+            folder=folder,
             learner=prepared.learner,
             samples=prepared.samples,
             workers=config.workers,
@@ -353,17 +356,10 @@ def _learn(
             cores_here=cli.cores_here(),
             say=lambda text: say(SAID, f"{config.model}: {text}"),
         ):
-            number = left[position]
-            done[number] = told
-            _log_fold(prepared, parts[number], told, run, workspace)
-            monitor = prepared.task.metrics.MONITOR
-            value = prepared.task.metrics.summarise(told.scores, told.spec)[monitor]
-            say(
-                SAID,
-                f"{config.model}: {parts[number].said}: {monitor} {value:.3f}, learned in "
-                f"{told.learn_s:.1f} s, answered in {told.answer_s:.1f} s "
-                f"({len(done)}/{len(parts)})",
-            )
+            part = parts[left[position]]
+            done[left[position]] = told
+            _log_fold(prepared, part, told, run, workspace)
+            _say_fold(config, prepared, part, told, done=f"{len(done)}/{len(parts)}")
     return [done[number] for number in range(len(parts))]
 
 
@@ -411,12 +407,14 @@ def _measure(
     metrics = _mean(list(measured.values())) | mean_intervals(list(sets.values()), prepared.task)
     metrics |= _spreads(prepared, told, list(measured.values()))
     baselines = _baselines(prepared)
-    run.log_metrics({f"{SPLIT}/{n}": v for n, v in (metrics | baselines).items()})
+    run.log_metrics({f"{FOLDS}/{n}": v for n, v in (metrics | baselines).items()})
     first, *others = measured
-    measured[first].log_files(run, SPLIT)
-    for name in others:
-        run.log_table(measured[name].table, f"{SPLIT}/{name}/{SCORES}")
-    run.log_json(_by_fold(prepared, told), f"{SPLIT}/by_fold.json")
+    measured[first].log_files(run, FOLDS)
+    further = {f"{FOLDS}/{name}/{SCORES}": measured[name].table for name in others}
+    for place, table in further.items():
+        run.log_table(table, place)
+    run.log_json(list(further), FURTHER)
+    run.log_json(_by_fold(prepared, told), f"{FOLDS}/by_fold.json")
     _say_headline(config, prepared, metrics, baselines, sets=len(sets))
 
 
@@ -510,6 +508,18 @@ def _say_plan(
     say(SAID, f"{config.model}: {shared}")
 
 
+def _say_fold(
+    config: CrossValidateConfig, prepared: Prepared, part: Part, told: Told, *, done: str
+) -> None:
+    metrics = prepared.task.metrics
+    value = metrics.summarise(told.scores, told.spec)[metrics.MONITOR]
+    say(
+        SAID,
+        f"{config.model}: {part.said}: {metrics.MONITOR} {value:.3f}, learned in "
+        f"{told.learn_s:.1f} s, answered in {told.answer_s:.1f} s ({done})",
+    )
+
+
 def _say_headline(
     config: CrossValidateConfig,
     prepared: Prepared,
@@ -527,10 +537,10 @@ def _say_headline(
     several = (
         f"; mean of {sets} (seeds x repeats), std {metrics[f'{name}_std']:.3f}" if sets > 1 else ""
     )
-    beside = "".join(f"; {SPLIT}/{other} {value:.3f}" for other, value in baselines.items())
+    beside = "".join(f"; {FOLDS}/{other} {value:.3f}" for other, value in baselines.items())
     say(
         SAID,
-        f"{config.model}: {SPLIT}/{name} {metrics[name]:.3f} ({between}), "
+        f"{config.model}: {FOLDS}/{name} {metrics[name]:.3f} ({between}), "
         f"{metrics['clips']:.0f} clips of {metrics['videos']:.0f} videos, std over folds "
         f"{metrics[f'{name}_fold_std']:.3f}{several}{beside}",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,6 +11,12 @@ from videoproc.learning.learner import Told
 from videoproc.learning.samples import Sample
 from videoproc.learning.scored import Scored, select
 from videoproc.tasks import Scores, Spec, Task
+
+FOLDS = "folds"
+"""What a cross-validation's metrics and files are named by, where an evaluation names its split."""
+
+FURTHER = f"{FOLDS}/further.json"
+"""The names of the tables of scores of all its seeds and repeats but the first."""
 
 
 def pool(parts: Sequence[tuple[Sequence[Sample], Told]]) -> tuple[list[Sample], Scores, np.ndarray]:
@@ -49,8 +55,7 @@ def _bounds(
         values = [task.metrics.summarise(select(s, indices), spec)[monitor] for s in sets]
         return float(np.mean(values))
 
-    statistic: Callable[[np.ndarray], float] = mean
-    return interval(statistic, groups=sources)
+    return interval(mean, groups=sources)
 
 
 def _named(name: str, between: tuple[float, float] | None) -> dict[str, float]:

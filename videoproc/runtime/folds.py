@@ -14,18 +14,31 @@ from typing import Any
 
 import ray
 import torch
-from ray.exceptions import RayTaskError
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 
 from videoproc.learning import told as stored
 from videoproc.learning.learner import Learner, Part, Told
 from videoproc.learning.samples import Sample
 from videoproc.runtime import session
 from videoproc.runtime.placement import Placement
+from videoproc.runtime.shared_folder import check_all_see, check_seen, forget
 from videoproc.storage import Anywhere
 from videoproc.types import UserError
 
+LOST = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, LocalRayletDiedError)
+
 FOLD_MEMORY_BYTES = 1_500_000_000
 """Of a process that trains a small network on small clips: the libraries are most of it."""
+
+
+class FoldLostError(RuntimeError):
+    """A fold's process was lost more often than config allows: the message says so in one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +79,7 @@ class FoldWorkers:
 def learn_all(
     work: Sequence[Work],
     *,
+    folder: Anywhere,
     learner: Learner,
     samples: Sequence[Sample],
     workers: FoldWorkers,
@@ -75,14 +89,14 @@ def learn_all(
 ) -> Iterator[tuple[int, Told]]:
     """The number of each piece of work, with what was told, as they finish.
 
-    parts: those that there are in all, with what was done before: the cores are shared out by it,
-    so that a part that is learned from later has as many. cores_here: of this machine, for
-    `inline`. Errors: UserError of a learner; what else one raises; and where workers are lost
-    more often than they may, Ray's own.
+    folder: holds those of all work. parts: those that there are in all, with what was done before:
+    the cores are shared out by it, so that a part that is learned from later has as many.
+    cores_here: of this machine, for `inline`. Errors: UserError of a learner, and where a node does not see the folder;
+    FoldLostError; what else a learner raises.
     """
     if workers.inline:
         return _inline(work, learner, samples, workers.cpus or fair_cpus(cores_here, parts=parts))
-    return _parallel(work, learner, samples, workers, parts, say)
+    return _parallel(work, folder, learner, samples, workers, parts, say)
 
 
 def fair_cpus(cores: int, *, parts: int) -> int:
@@ -104,6 +118,7 @@ def _inline(
 
 def _parallel(
     work: Sequence[Work],
+    folder: Anywhere,
     learner: Learner,
     samples: Sequence[Sample],
     workers: FoldWorkers,
@@ -113,6 +128,7 @@ def _parallel(
     needs = needs_of_each(workers, parts=parts)
     if waited := session.require_fit(workers.placement, needs, what="each fold"):
         say(waited)
+    check_all_see(folder, workers.placement)
     shared: Any = ray.put((learner, samples))
     task = ray.remote(_task).options(
         num_cpus=needs["CPU"],
@@ -122,14 +138,17 @@ def _parallel(
         label_selector=workers.placement.labels or None,
         max_retries=workers.max_failures,
     )
-    running = {task.remote(shared, piece, needs): number for number, piece in enumerate(work)}
+    running = {
+        task.remote(shared, piece, folder, needs): number for number, piece in enumerate(work)
+    }
     try:
         while running:
             (done,), _ = ray.wait(list(running), num_returns=1)
-            yield running.pop(done), _result(done)
+            yield running.pop(done), _result(done, workers)
     finally:
         for left in running:
             ray.cancel(left, force=True)
+        forget(folder)
 
 
 def needs_of_each(workers: FoldWorkers, *, parts: int) -> dict[str, float]:
@@ -149,8 +168,12 @@ def needs_of_each(workers: FoldWorkers, *, parts: int) -> dict[str, float]:
 
 
 def _task(
-    shared: tuple[Learner, Sequence[Sample]], piece: Work, needs: Mapping[str, float]
+    shared: tuple[Learner, Sequence[Sample]],
+    piece: Work,
+    folder: Anywhere,
+    needs: Mapping[str, float],
 ) -> Told:
+    check_seen(folder)
     if not needs.get("GPU"):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray hides none from who asks for none
     torch.set_num_threads(int(needs["CPU"]))
@@ -166,9 +189,14 @@ def _learn(learner: Learner, samples: Sequence[Sample], piece: Work) -> Told:
     return stored.learn_once(learner, part, seed=piece.seed, folder=piece.folder)
 
 
-def _result(done: Any) -> Told:
+def _result(done: Any, workers: FoldWorkers) -> Told:
     try:
         told: Told = ray.get(done)
+    except LOST as error:
+        raise FoldLostError(
+            f"a fold's process was lost more than max_failures ({workers.max_failures}) times, at "
+            f"last by {type(error).__name__}: see to the machines, and run it again to go on"
+        ) from None
     except RayTaskError as error:
         if isinstance(error.cause, UserError):
             raise error.cause from None
