@@ -70,7 +70,8 @@ def pair(
 ) -> Pair:
     """The samples of both: the same span of the same video under the same label.
 
-    more_a, more_b: of further trainings, with the samples of a and of b in their order. Not the same clip id: models that take other frames, or another size, are told of other clips
+    more_a, more_b: of further trainings, with the samples of a and of b in their order.
+    Not the same clip id: models that take other frames, or another size, are told of other clips
     of one span.
     """
     places_a, places_b = _places(a), _places(b)

@@ -91,8 +91,8 @@ def learn_all(
 
     folder: holds those of all work. parts: those that there are in all, with what was done before:
     the cores are shared out by it, so that a part that is learned from later has as many.
-    cores_here: of this machine, for `inline`. Errors: UserError of a learner, and where a node does not see the folder;
-    FoldLostError; what else a learner raises.
+    cores_here: of this machine, for `inline`. Errors: UserError of a learner, and where a node
+    does not see the folder; FoldLostError; what else a learner raises.
     """
     if workers.inline:
         return _inline(work, learner, samples, workers.cpus or fair_cpus(cores_here, parts=parts))
