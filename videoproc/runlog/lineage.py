@@ -60,6 +60,8 @@ class Use:
         """The use in words."""
         if self.job == "train" and self.splits == ("val",):
             return "has not learned from it, and chose its checkpoint by it, in split val"
+        if self.job == "cross_validate" and self.splits and not self.has_learned:
+            return f"has not learned from it, and held it in split {', '.join(self.splits)}"
         if self.splits:
             return f"{VERBS[self.job]} it, in split {', '.join(self.splits)}"
         if self.groups:
