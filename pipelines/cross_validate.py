@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from videoproc.runtime import folds as runtime
 from videoproc.runtime import session
 from videoproc.runtime.folds import FoldLostError, FoldWorkers, Work
 from videoproc.runtime.placement import Placement
+from videoproc.runtime.shared_folder import held
 from videoproc.storage import Anywhere
 from videoproc.tables import Dataset
 from videoproc.tasks import Task, select_task
@@ -144,24 +144,27 @@ def cross_validate(config: CrossValidateConfig) -> str:
     prepared, workspace = prepare(config), cli.workspace()
     earlier = _earlier(config, prepared, workspace)
     params = asdict(config) | {"model_settings": dict(prepared.settings)}
-    with runlog.job_run(
-        JOB,
-        data=prepared.dataset.folder,
-        workspace=workspace,
-        config=params,
-        name=config.model,
-        resume=earlier,
-    ) as run:
+    with (
+        _alone(workspace, earlier),  # before the run is touched, which another may be at work on
+        runlog.job_run(
+            JOB,
+            data=prepared.dataset.folder,
+            workspace=workspace,
+            config=params,
+            name=config.model,
+            resume=earlier,
+        ) as run,
+        _alone(workspace, None if earlier else run.run_id),
+    ):
+        run.set_tags(_tags(config, prepared))
+        _log_protocol(run, prepared)
+        _say_plan(config, prepared, run, is_resumed=earlier is not None)
         folder = _checkpoints(config, workspace) / run.run_id
-        with _alone(workspace / "runs" / run.run_id, run):
-            run.set_tags(_tags(config, prepared))
-            _log_protocol(run, prepared)
-            _say_plan(config, prepared, run, is_resumed=earlier is not None)
-            try:
-                told = _learn(config, prepared, run, folder, workspace)
-            except FoldLostError as error:
-                raise cli.JobError(str(error)) from None
-            _measure(config, prepared, told, run)
+        try:
+            told = _learn(config, prepared, run, folder, workspace)
+        except FoldLostError as error:
+            raise cli.JobError(str(error)) from None
+        _measure(config, prepared, told, run)
     return run.run_id
 
 
@@ -273,14 +276,16 @@ def _earlier(config: CrossValidateConfig, prepared: Prepared, workspace: Path) -
 
 
 @contextmanager
-def _alone(folder: Path, run: runlog.Run) -> Iterator[None]:
-    """Two drivers of one run would train each fold twice, into the same folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "driver.lock").open("w") as lock:
+def _alone(workspace: Path, run_id: str | None) -> Iterator[None]:
+    """Two drivers of one run would train each fold twice. run_id: None where there is none yet."""
+    if run_id is None:
+        yield
+        return
+    with ExitStack() as hold:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hold.enter_context(held(workspace / "runs" / run_id, wait=False))
         except BlockingIOError:
-            raise UserError(f"run {run.run_id} does just this at the moment: wait for it") from None
+            raise UserError(f"run {run_id} does just this at the moment: wait for it") from None
         yield
 
 

@@ -258,10 +258,11 @@ def test_on_ray_it_tells_the_same_to_the_byte(
 def test_two_drivers_do_not_train_the_same_folds(validated: Validated) -> None:
     config = make_config(validated.data, seeds="0,1", resume=validated.run_id)
     with (
-        cross_validate._alone(validated.workspace / "runs" / validated.run_id, validated.run),
+        cross_validate._alone(validated.workspace, validated.run_id),
         pytest.raises(UserError, match=f"run {validated.run_id} does just this at the moment"),
     ):
         cross_validate.cross_validate(config)
+    assert validated.run.status == "FINISHED", "the other driver's run is as it was"
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -27,7 +29,7 @@ from videoproc.learning.learner import Learner, Part, Told
 from videoproc.learning.samples import Sample
 from videoproc.runtime import session
 from videoproc.runtime.placement import Placement
-from videoproc.runtime.shared_folder import check_all_see, check_seen, forget
+from videoproc.runtime.shared_folder import check_all_see, check_seen, forget, held
 from videoproc.storage import Anywhere
 from videoproc.types import UserError
 
@@ -174,10 +176,13 @@ def _task(
     needs: Mapping[str, float],
 ) -> Told:
     check_seen(folder)
+    # What a killed driver has left at work lives on for some seconds, and would write here too.
+    alone = held(piece.folder, wait=True) if isinstance(piece.folder, Path) else nullcontext()
     if not needs.get("GPU"):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray hides none from who asks for none
     torch.set_num_threads(int(needs["CPU"]))
-    return _learn(*shared, piece)
+    with alone:
+        return _learn(*shared, piece)
 
 
 def _learn(learner: Learner, samples: Sequence[Sample], piece: Work) -> Told:

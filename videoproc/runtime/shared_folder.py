@@ -1,8 +1,11 @@
-"""Whether all nodes see the folder in which workers keep their state."""
+"""The folder in which workers keep their state: whether all nodes see it, and who writes there."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
@@ -14,6 +17,7 @@ from videoproc.types import UserError
 LOOK_S = 60.0
 NODE_ID = "ray.io/node-id"  # Ray's own label
 DRIVER_WROTE = ".driver"  # in the folder of checkpoints; who does not see it sees another folder
+HELD = ".held"
 
 
 def check_all_see(folder: Anywhere, placement: Placement) -> None:
@@ -53,6 +57,16 @@ def forget(folder: Anywhere) -> None:
     """Take away what `check_all_see` has left."""
     if isinstance(folder, Path):
         (folder / DRIVER_WROTE).unlink(missing_ok=True)
+
+
+@contextmanager
+def held(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Alone in a folder for the length of a `with`, among processes that ask; a process that dies
+    lets go. BlockingIOError where another holds it and `wait` is false."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / HELD).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def _unseen(folder: Path, node: str) -> UserError:
