@@ -72,10 +72,12 @@ class NetworkLearner:
                 "candidate": number,
                 "candidates_val": [one.position.best_value for one in fitted],
             }
+        # Of what was cut off and gone on with, the epochs know what they took before.
+        steps_s = sum(m["train/seconds"] for one in fitted for m in one.position.history)
         return replace(
             told,
             settings=told.settings | choice,
-            learn_s=learned - started,
+            learn_s=max(learned - started, steps_s),
             answer_s=time.perf_counter() - learned,
         )
 
