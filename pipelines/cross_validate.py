@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ class CrossValidateConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     folds: FoldConfig = field(default_factory=FoldConfig)
     seeds: int | str = "0"
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[dict[str, Any], ...] = ()
     cpus_per_fold: int | None = None
     gpus_per_fold: float | None = None
     max_failures: int = 2
@@ -85,7 +85,7 @@ class CrossValidateConfig:
     inline: bool = False
 
     def __post_init__(self) -> None:
-        _ = self.seed_numbers, self.workers
+        _ = self.seed_numbers, self.choices, self.workers
 
     @property
     def seed_numbers(self) -> list[int]:
@@ -93,6 +93,14 @@ class CrossValidateConfig:
         if not all(seed.isdigit() for seed in given) or len(set(given)) != len(given):
             raise ValueError(f"seeds is {self.seeds!r}: use different numbers, such as 0,1,2")
         return [int(seed) for seed in given]
+
+    @property
+    def choices(self) -> tuple[Candidate, ...]:
+        known = [one.name for one in fields(Candidate)]
+        for candidate in self.candidates:
+            if unknown := sorted(set(candidate) - set(known)):
+                raise ValueError(f"candidates has {unknown[0]!r}: use {' and '.join(known)}")
+        return tuple(Candidate(**candidate) for candidate in self.candidates)
 
     @property
     def workers(self) -> FoldWorkers:
@@ -208,7 +216,7 @@ def _learner(config: CrossValidateConfig, dataset: Dataset) -> tuple[Learner, di
         loop=config.loop,
     )
     _, settings, frame_shape = check_on_dataset(training, dataset)
-    for candidate in config.candidates:  # one that cannot be is found before Ray starts
+    for candidate in config.choices:  # one that cannot be is found before Ray starts
         changed_loop = changed(config.loop, candidate.loop, where="candidates.loop")
         model_settings = config.model_settings | candidate.model_settings
         check_on_dataset(
@@ -221,7 +229,7 @@ def _learner(config: CrossValidateConfig, dataset: Dataset) -> tuple[Learner, di
         loop=config.loop,
         frame_shape=frame_shape,
         recipe=dataset.recipe.to_json(),
-        candidates=config.candidates,
+        candidates=config.choices,
     )
     return learner, settings
 

@@ -23,7 +23,6 @@ from videoproc.corpus.folds import FoldConfig
 from videoproc.learning.config import LoopConfig, OptimConfig
 from videoproc.learning.evaluate import interval
 from videoproc.learning.loop import Trainer
-from videoproc.learning.network import Candidate
 from videoproc.learning.scored import Scored, from_table
 from videoproc.tables import Dataset
 from videoproc.types import UserError
@@ -269,8 +268,9 @@ def test_two_drivers_do_not_train_the_same_folds(validated: Validated) -> None:
 def by_video(_validated: Validated) -> str:
     """Another, in the same workspace: torn groups, one seed, settings chosen."""
     candidates = (
-        Candidate(loop={"optim": {"learning_rate": 1e-9}}),
-        Candidate(model_settings={"channels": [2]}),
+        {},
+        {"loop": {"optim": {"learning_rate": 1e-9}}},
+        {"model_settings": {"channels": [2]}},
     )
     config = make_config(
         _validated.data,
@@ -345,6 +345,7 @@ def test_other_folds_are_not_compared(by_video: str, validated: Validated) -> No
         (["--seeds", "0,0"], "seeds is '0,0': use different numbers"),
         (["--candidates", "[{loop: {epoch: 3}}]"], "candidates.loop has 'epoch'"),
         (["--candidates", "[{model_settings: {wide: 3}}]"], "model_settings of cnn"),
+        (["--candidates", "[{}, {epochs: 3}]"], "candidates has 'epochs': use model_settings and"),
         (["--cpus_per_fold", "0"], "cpus_per_fold is 0"),
         (["--model", "cmm"], "no model 'cmm'"),
     ],
