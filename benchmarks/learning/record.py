@@ -28,7 +28,7 @@ from videoproc.tasks import select_task
 RESULTS = Path(__file__).parents[1] / "results"
 PAIRS = (("left", "right"), ("up", "down"), ("approach", "recede"))
 SPLIT = "test"
-BASELINES = {"header only": "header_only", "majority": "majority"}
+BASELINES = ("header_only", "majority")
 KEPT = ("code_version", "manifest_digest", "clips.train", "clips.val", "version.torch")
 
 
@@ -70,8 +70,8 @@ def make_record(
     metric = task.metrics.MONITOR
     metrics = next(iter(runs.values())).metrics
     baselines = {
-        title: {metric: metrics[f"{SPLIT}/{name}_{metric}"]}
-        for title, name in BASELINES.items()
+        name: {metric: metrics[f"{SPLIT}/{name}_{metric}"]}
+        for name in BASELINES
         if f"{SPLIT}/{name}_{metric}" in metrics
     }
     return {
@@ -105,11 +105,15 @@ def _group(data: Path, workspace: Path) -> str | None:
     return None if group == "None" else group
 
 
+def _is_classical(run: runlog.Run, workspace: Path) -> bool:
+    return vector_card.is_in(run.checkpoint_folder(workspace))
+
+
 def _costs(run: runlog.Run, workspace: Path) -> dict[str, int]:
     """Nothing of what has no weights, as a forest."""
-    folder = run.checkpoint_folder(workspace)
-    if vector_card.is_in(folder):
+    if _is_classical(run, workspace):
         return {}
+    folder = run.checkpoint_folder(workspace)
     model, card = checkpoint.load(folder, device=torch.device("cpu"))
     of = cost(model, card.frame_shape)
     return {"parameters": of.parameters, "multiply_adds": of.multiply_adds}
