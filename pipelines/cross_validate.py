@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -12,18 +11,30 @@ from typing import Any
 import numpy as np
 
 from pipelines import cli
-from pipelines.measuring import SCORES, Measured, measure, put_together
+from pipelines.measuring import (
+    SCORES,
+    Measured,
+    beside,
+    measure,
+    over_baselines,
+    put_together,
+)
 from pipelines.train import TrainConfig, check_on_dataset
 from videoproc import runlog, schema
 from videoproc.corpus import manifest
 from videoproc.corpus.folds import SIDES, Fold, FoldConfig, folds_key, make_folds, torn_groups
 from videoproc.learning import told as stored
+from videoproc.learning.baseline_learner import BaselineLearner, baselines_of, tell_all
+from videoproc.learning.classical import CLASSICAL_VERSION, CLASSIFIERS
+from videoproc.learning.classical_learner import ClassicalLearner
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
 from videoproc.learning.learner import Learner, Told
 from videoproc.learning.network import Candidate, NetworkLearner, changed
-from videoproc.learning.pooling import FOLDS, FURTHER, mean_intervals, pool
+from videoproc.learning.pooling import FOLDS, FURTHER, mean_intervals, pool, pool_scores
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
 from videoproc.learning.scored import Scored
+from videoproc.learning.vectors import Vectors, all_vectors
+from videoproc.models import MODELS
 from videoproc.report.progress import say
 from videoproc.runtime import folds as runtime
 from videoproc.runtime import session
@@ -32,7 +43,7 @@ from videoproc.runtime.placement import Placement
 from videoproc.runtime.shared_folder import held
 from videoproc.storage import Anywhere
 from videoproc.tables import Dataset
-from videoproc.tasks import Task, select_task
+from videoproc.tasks import Scores, Task, select_task
 from videoproc.types import Row, UserError, Video
 
 JOB = "cross_validate"
@@ -46,10 +57,13 @@ class CrossValidateConfig:
 
     Args:
         data: the dataset folder.
-        model: the architecture, by name.
+        model: a network, a classifier of feature vectors (svm, forest, neighbours, boosting), or a
+            baseline of the task (majority, header_only), by name.
         task: what is learned, by name.
-        model_settings: settings of the architecture that differ from its defaults.
-        loop: how each fold's model is trained; its seed gives way to `seeds`.
+        model_settings: settings of the network that differ from its defaults; of a classifier,
+            which chooses its own within each fold otherwise.
+        features: what a classifier learns from; by default all that the clips have.
+        loop: how each fold's network is trained; its seed gives way to `seeds`.
         folds: how the videos are dealt.
         seeds: of weights, order and dropout, with commas between; each trains on all folds anew.
         candidates: settings to choose among, each a mapping with model_settings and loop that
@@ -72,6 +86,7 @@ class CrossValidateConfig:
     model: str
     task: str = "classification"
     model_settings: dict[str, Any] = field(default_factory=dict)
+    features: tuple[str, ...] | None = None
     loop: LoopConfig = field(default_factory=LoopConfig)
     folds: FoldConfig = field(default_factory=FoldConfig)
     seeds: int | str = "0"
@@ -181,10 +196,10 @@ def prepare(config: CrossValidateConfig) -> Prepared:
     dataset = Dataset(folder=cli.absolute(config.data))
     videos = manifest.from_table(dataset.require_manifest())
     task = select_task(config.task)
-    learner, settings = _learner(config, dataset)
     folds = make_folds(videos, config.folds)
     found = find_samples(dataset, recipe=dataset.recipe, videos=videos, all_views=True)
     samples = [sample for sample in found if task.targets.is_usable(sample.row)]
+    learner, settings = _learner(config, dataset, videos, samples)
     parts = [_part(seed, fold, samples, dataset) for seed in config.seed_numbers for fold in folds]
     key = schema.content_id(
         _decisive(config),
@@ -206,8 +221,34 @@ def prepare(config: CrossValidateConfig) -> Prepared:
     )
 
 
-def _learner(config: CrossValidateConfig, dataset: Dataset) -> tuple[Learner, dict[str, Any]]:
-    """What learns from each part, and all its settings. Whatever is no network goes here too."""
+def _learner(
+    config: CrossValidateConfig,
+    dataset: Dataset,
+    videos: Sequence[Video],
+    samples: Sequence[Sample],
+) -> tuple[Learner, dict[str, Any]]:
+    """What learns from each part, and what decides it beside the config."""
+    if config.model in MODELS:
+        if config.features is not None:
+            raise UserError(f"features: model {config.model!r} learns from frames: leave them out")
+        return _network(config, dataset)
+    baselines = baselines_of(config.task)
+    if config.model not in (*CLASSIFIERS, *baselines):
+        raise UserError(
+            f"model: no model {config.model!r}; there are {', '.join((*MODELS, *CLASSIFIERS))} and "
+            f"the baselines {', '.join(baselines)}"
+        )
+    if config.loop != LoopConfig() or config.choices:
+        raise UserError(f"loop, candidates: {config.model!r} is no network: leave them out")
+    if config.model in CLASSIFIERS:
+        return _classifier(config, dataset, samples)
+    if config.model_settings or config.features is not None:
+        raise UserError(f"model_settings, features: baseline {config.model!r} has none")
+    by_id = {video.video_id: video for video in videos}
+    return BaselineLearner(name=config.model, videos=by_id, task=config.task), {}
+
+
+def _network(config: CrossValidateConfig, dataset: Dataset) -> tuple[Learner, dict[str, Any]]:
     training = TrainConfig(
         data=config.data,
         model=config.model,
@@ -232,6 +273,24 @@ def _learner(config: CrossValidateConfig, dataset: Dataset) -> tuple[Learner, di
         candidates=config.choices,
     )
     return learner, settings
+
+
+def _classifier(
+    config: CrossValidateConfig, dataset: Dataset, samples: Sequence[Sample]
+) -> tuple[Learner, dict[str, Any]]:
+    if config.features is None:
+        vectors = all_vectors(dataset, clip_ids=[sample.row["clip_id"] for sample in samples])
+    else:
+        version = dataset.features.version
+        vectors = Vectors(data=dataset.folder, version=version, features=config.features)
+    learner = ClassicalLearner(
+        classifier=config.model,
+        vectors=vectors,
+        task=config.task,
+        settings=config.model_settings or None,
+    )
+    ids = {feature.name: feature.feature_id for feature in vectors.selected}
+    return learner, {"features": ids, "classical_version": CLASSICAL_VERSION}
 
 
 def _decisive(config: CrossValidateConfig) -> dict[str, Any]:
@@ -419,7 +478,7 @@ def _measure(
     measured = {name: measure(scored, prepared.task) for name, scored in sets.items()}
     metrics = _mean(list(measured.values())) | mean_intervals(list(sets.values()), prepared.task)
     metrics |= _spreads(prepared, told, list(measured.values()))
-    baselines = _baselines(prepared)
+    baselines = _baselines(prepared, list(sets.values()))
     run.log_metrics({f"{FOLDS}/{n}": v for n, v in (metrics | baselines).items()})
     first, *others = measured
     measured[first].log_files(run, FOLDS)
@@ -468,20 +527,23 @@ def _spreads(
     return found
 
 
-def _baselines(prepared: Prepared) -> dict[str, float]:
-    """What must be beaten, on the same folds: all that a fold's model may learn from, they may."""
-    if not prepared.task.baselines:
-        return {}
-    by_id = {video.video_id: video for video in prepared.videos}
-    sums: Counter[str] = Counter()
-    total = 0
-    for fold in prepared.folds:
-        test = [by_id[video_id] for video_id in fold.test]
-        learned = [by_id[video_id] for video_id in (*fold.train, *fold.val)]
-        for name, value in prepared.task.baselines.baselines(learned, test).items():
-            sums[name] += value * len(test)  # type: ignore[assignment]  # floats add up too
-        total += len(test)
-    return {name: value / total for name, value in sums.items()}
+def _baselines(prepared: Prepared, sets: Sequence[Scored]) -> dict[str, float]:
+    """What must be beaten, on the folds of the first repeat: all that a fold's model may learn
+    from, they may."""
+    videos = {video.video_id: video for video in prepared.videos}
+    found: dict[str, list[tuple[Sequence[Sample], Scores]]] = {}
+    for part in prepared.parts:
+        if part.fold.repeat or part.seed != prepared.parts[0].seed:
+            continue
+        learned, test = (
+            [prepared.samples[index] for index in indices]
+            for indices in ((*part.train, *part.val), part.test)
+        )
+        told = tell_all(learned, test, videos=videos, task=sets[0].task, spec=sets[0].spec)
+        for name, scores in told.items():
+            found.setdefault(name, []).append((test, scores))
+    pooled = {name: pool_scores(parts) for name, parts in found.items()}
+    return over_baselines(sets, pooled, prepared.task)
 
 
 def _by_fold(prepared: Prepared, told: Sequence[Told]) -> list[Row]:
@@ -550,12 +612,11 @@ def _say_headline(
     several = (
         f"; mean of {sets} (seeds x repeats), std {metrics[f'{name}_std']:.3f}" if sets > 1 else ""
     )
-    beside = "".join(f"; {FOLDS}/{other} {value:.3f}" for other, value in baselines.items())
     say(
         SAID,
         f"{config.model}: {FOLDS}/{name} {metrics[name]:.3f} ({between}), "
         f"{metrics['clips']:.0f} clips of {metrics['videos']:.0f} videos, std over folds "
-        f"{metrics[f'{name}_fold_std']:.3f}{several}{beside}",
+        f"{metrics[f'{name}_fold_std']:.3f}{several}{beside(baselines, name, FOLDS)}",
     )
 
 

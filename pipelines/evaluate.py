@@ -10,7 +10,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipelines import cli
-from pipelines.measuring import BEYOND_SOURCE, Measured, measure, over_baselines, put_together
+from pipelines.measuring import (
+    BEYOND_SOURCE,
+    Measured,
+    beside,
+    measure,
+    over_baselines,
+    put_together,
+)
 from videoproc import runlog, schema
 from videoproc.corpus import manifest
 from videoproc.corpus.splits import check_no_leak
@@ -243,7 +250,7 @@ def _say_headline(
     say(
         "evaluate",
         f"{model}: {split}/{name} {metrics[name]:.3f} ({between}), {clips}{by_video}"
-        f"{_beside(baselines, name, split)}",
+        f"{beside(baselines, name, split)}",
     )
 
 
@@ -260,20 +267,6 @@ def _say_beyond(measured: Measured, model: str) -> None:
         say("evaluate", f"{model}: at temperature {told['temperature']:.2f} from val {changes}")
     if BEYOND_SOURCE in measured.numbers:
         say("evaluate", f"{model}: {measured.numbers[BEYOND_SOURCE]['sentence']}")
-
-
-def _beside(baselines: dict[str, float], metric: str, split: str) -> str:
-    """Each baseline, and how far above it the model is."""
-    said = ""
-    for name in (n.removesuffix(f"_{metric}") for n in baselines if n.endswith(f"_{metric}")):
-        value, over = baselines[f"{name}_{metric}"], baselines[f"over_{name}"]
-        between = (
-            f", {baselines[f'over_{name}_low']:+.3f} to {baselines[f'over_{name}_high']:+.3f}"
-            if f"over_{name}_low" in baselines
-            else ""
-        )
-        said += f"; {split}/{name}_{metric} {value:.3f} (over it {over:+.3f}{between})"
-    return said
 
 
 def _learning_curves(trained: runlog.Run, task: Task) -> Figure | None:

@@ -145,6 +145,20 @@ def over_baselines(
     return found
 
 
+def beside(baselines: Mapping[str, float], metric: str, split: str) -> str:
+    """For people: what `over_baselines` found of each, and how far above it the model is."""
+    said = ""
+    for name in (n.removesuffix(f"_{metric}") for n in baselines if n.endswith(f"_{metric}")):
+        value, over = baselines[f"{name}_{metric}"], baselines[f"over_{name}"]
+        between = (
+            f", {baselines[f'over_{name}_low']:+.3f} to {baselines[f'over_{name}_high']:+.3f}"
+            if f"over_{name}_low" in baselines
+            else ""
+        )
+        said += f"; {split}/{name}_{metric} {value:.3f} (over it {over:+.3f}{between})"
+    return said
+
+
 def monitored(scores: Scores, spec: Spec, task: Task) -> Callable[[np.ndarray], float]:
     """The monitored metric of the samples at some indices."""
     return lambda indices: task.metrics.summarise(select(scores, indices), spec)[

@@ -59,9 +59,7 @@ def make_record(
     task = select_task(next(iter(runs.values())).tags["task"])
     models = {
         model: {
-            "kind": "classical"
-            if vector_card.is_in(run.checkpoint_folder(workspace))
-            else "network",
+            "kind": "classical" if _is_classical(run, workspace) else "network",
             **_costs(run, workspace),
             "runs": [_run(run)],
         }

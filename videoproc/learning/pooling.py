@@ -21,12 +21,22 @@ FURTHER = f"{FOLDS}/further.json"
 
 def pool(parts: Sequence[tuple[Sequence[Sample], Told]]) -> tuple[list[Sample], Scores, np.ndarray]:
     """The samples that each fold has tested, with scores and losses, as one list by clip id."""
-    samples = [sample for tested, _ in parts for sample in tested]
-    order = np.argsort([sample.row["clip_id"] for sample in samples])
-    names = parts[0][1].scores
-    scores = {name: np.concatenate([told.scores[name] for _, told in parts]) for name in names}
+    samples, order = _by_clip([tested for tested, _ in parts])
     losses = np.concatenate([told.losses for _, told in parts])
-    return [samples[index] for index in order], select(scores, order), losses[order]
+    return samples, pool_scores([(tested, told.scores) for tested, told in parts]), losses[order]
+
+
+def pool_scores(parts: Sequence[tuple[Sequence[Sample], Scores]]) -> Scores:
+    """The scores that `pool` gives."""
+    _, order = _by_clip([tested for tested, _ in parts])
+    names = parts[0][1]
+    return select({n: np.concatenate([scores[n] for _, scores in parts]) for n in names}, order)
+
+
+def _by_clip(tested: Sequence[Sequence[Sample]]) -> tuple[list[Sample], np.ndarray]:
+    samples = [sample for of_fold in tested for sample in of_fold]
+    order = np.argsort([sample.row["clip_id"] for sample in samples])
+    return [samples[index] for index in order], order
 
 
 def mean_intervals(sets: Sequence[Scored], task: Task) -> dict[str, float]:
