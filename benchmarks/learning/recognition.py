@@ -1,0 +1,209 @@
+"""The accuracy table: networks, classifiers of features and baselines on the same folds.
+
+    python -m benchmarks.learning.recognition --source CORPUS/groups.csv --work F \
+        --name surveillance_fights
+
+Indexes and extracts the corpus, cross-validates each row of recognition.yaml by source and at
+random, and keeps a record of either protocol in benchmarks/results, of which
+`python -m pipelines.leaderboard` makes the table. What is done already is not done again: give the
+same command after it was cut off. Nothing is typed in: all figures are of the MLflow runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from jsonargparse import ArgumentParser
+
+from pipelines import cli
+from pipelines.cross_validate import CrossValidateConfig, cross_validate, prepare
+from pipelines.extract import ExtractConfig, extract
+from pipelines.index import IndexConfig, index
+from pipelines.measuring import SCORES
+from videoproc import runlog
+from videoproc.learning.classical import CLASSIFIERS
+from videoproc.learning.pooling import FOLDS, FURTHER
+from videoproc.learning.scored import Scored, from_table, select
+from videoproc.models import MODELS, build_model, model_config
+from videoproc.models.cost import cost
+from videoproc.report.leaderboard import RECORD, RECORD_VERSION
+from videoproc.report.progress import say
+from videoproc.tables import Dataset
+from videoproc.tasks import select_task
+
+RESULTS = Path(__file__).parents[1] / "results"
+SETTINGS = Path(__file__).with_name("recognition.yaml")
+PROTOCOLS = {"by_source": "group", "at_random": "video"}
+REST = "accuracy_of_rest"
+KEPT = ("code_version", "manifest_digest", "folds_key", "version.torch")
+
+Settings = Mapping[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", required=True, help="the corpus, as for pipelines.index")
+    parser.add_argument("--work", required=True, help="a folder for the dataset")
+    parser.add_argument("--name", required=True, help="of the dataset in the table")
+    parser.add_argument("--settings", type=Path, default=SETTINGS)
+    parser.add_argument("--protocols", nargs="+", default=list(PROTOCOLS), choices=PROTOCOLS)
+    parser.add_argument("--only", nargs="+", help="rows; the record keeps the others")
+    parser.add_argument("--seeds", default="0", help="of networks, with commas between")
+    parser.add_argument("--note", action="append", default=[], help="what to know of the figures")
+    arguments = parser.parse_args()
+    settings = yaml.safe_load(arguments.settings.read_text())
+    data = cli.absolute(f"{arguments.work}/{arguments.name}")
+    make_dataset(settings, source=arguments.source, data=str(data))
+    for row in arguments.only or settings["rows"]:
+        for protocol in arguments.protocols:
+            config = row_config(
+                settings, row, data=str(data), by=PROTOCOLS[protocol], seeds=arguments.seeds
+            )
+            keep(measured(config), row, settings, protocol=protocol, arguments=arguments)
+
+
+def make_dataset(settings: Settings, *, source: str, data: str) -> None:
+    """Index and extract; where that is done already it takes a moment."""
+    index(parsed(IndexConfig, {"data": data, "source": source} | settings["index"]))
+    extract(parsed(ExtractConfig, {"data": data} | settings["extract"]))
+
+
+def row_config(
+    settings: Settings, row: str, *, data: str, by: str, seeds: str
+) -> CrossValidateConfig:
+    own = dict(settings["rows"][row])
+    values = {"data": data, "folds": settings["folds"] | {"by": by}} | own
+    if own["model"] in MODELS:
+        values |= {"seeds": seeds, "loop": settings["loop"] | own.get("loop", {})}
+    return parsed(CrossValidateConfig, values)
+
+
+def parsed(kind: type, values: Settings) -> Any:
+    """A config as the command line makes it of a file."""
+    parser = ArgumentParser()
+    parser.add_class_arguments(kind, "config")
+    return parser.instantiate_classes(parser.parse_object({"config": dict(values)})).config
+
+
+def measured(config: CrossValidateConfig) -> runlog.Run:
+    """The run of a cross-validation, of before or new."""
+    workspace, prepared = cli.workspace(), prepare(config)
+    tags = {"job": "cross_validate", "cross_validation_key": prepared.key}
+    found = runlog.find_run(data=prepared.dataset.folder, workspace=workspace, tags=tags)
+    if found is None:
+        return runlog.open_run(cross_validate(config), workspace=workspace)
+    say("recognition", f"{config.model}: done by run {found.run_id}")
+    return found
+
+
+def keep(
+    run: runlog.Run,
+    row: str,
+    settings: Settings,
+    *,
+    protocol: str,
+    arguments: argparse.Namespace,
+) -> None:
+    """Put a run into the record of its protocol, in place of what the row had there."""
+    path = RESULTS / f"recognition_{arguments.name}_{protocol}.json"
+    before = json.loads(path.read_text()) if path.is_file() else {"models": {}, "notes": []}
+    models = before["models"] | {row: model_record(run, settings)}
+    by_source = protocol == "by_source"
+    record = {
+        "record": RECORD,
+        "version": RECORD_VERSION,
+        "dataset": arguments.name,
+        "command": "python -m benchmarks.learning.recognition --source CORPUS --work F "
+        f"--name {arguments.name}",
+        "notes": arguments.note or before["notes"],
+        "protocol": {
+            "split": FOLDS,
+            "group": settings["index"]["split"]["group"] if by_source else None,
+            "folds": settings["folds"]["count"],
+        },
+        "metric": "accuracy",
+        "maximise": True,
+        "machine": {"cores": os.cpu_count(), "machine": platform.machine()},
+        "also": {REST: settings["leave_out"]["title"]} if "leave_out" in settings else {},
+        "models": {name: models[name] for name in settings["rows"] if name in models},
+        "baselines": {},
+    }
+    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
+def model_record(run: runlog.Run, settings: Settings) -> dict[str, Any]:
+    metrics = {name: value for name, value in run.metrics.items() if name.startswith(f"{FOLDS}/")}
+    by_fold = run.read_json(f"{FOLDS}/by_fold.json")
+    if "leave_out" in settings:
+        of_rest = [rest(scored, settings["leave_out"]) for scored in score_sets(run)]
+        metrics[f"{FOLDS}/{REST}"] = float(np.mean(of_rest))
+    return {
+        "kind": kind_of(run.tags["model"]),
+        **costs(run),
+        "clips_per_second": clips_per_second(by_fold),
+        "runs": [
+            {
+                "run": run.run_id,
+                "seeds": sorted({fold["seed"] for fold in by_fold}),
+                "train_s": sum(fold["learn_seconds"] for fold in by_fold),
+                "tags": {name: value for name, value in run.tags.items() if name in KEPT},
+                "metrics": metrics,
+                "by_fold": by_fold,
+            }
+        ],
+    }
+
+
+def score_sets(run: runlog.Run) -> list[Scored]:
+    """What was told of all clips, of each seed and repeat."""
+    places = [f"{FOLDS}/{SCORES}", *run.read_json(FURTHER)]
+    return [from_table(run.read_table(place)) for place in places]
+
+
+def rest(scored: Scored, left_out: Settings) -> float:
+    """The accuracy without the clips whose header gives them away."""
+    kept = [
+        index
+        for index, row in enumerate(scored.about)
+        if row["label"] != left_out["label"] or row["resolution"] not in left_out["resolutions"]
+    ]
+    scores = select(scored.scores, np.array(kept))
+    return select_task(scored.task).metrics.summarise(scores, scored.spec)["accuracy"]
+
+
+def kind_of(model: str) -> str:
+    if model in MODELS:
+        return "network"
+    return "classical" if model in CLASSIFIERS else "baseline"
+
+
+def costs(run: runlog.Run) -> dict[str, int]:
+    """Of one clip; nothing of what is no network."""
+    name = run.tags["model"]
+    if name not in MODELS:
+        return {}
+    recipe = Dataset(folder=cli.absolute(run.tags["data"])).recipe
+    num_frames = recipe.sampling.frames_per_clip
+    assert num_frames is not None
+    frame_shape = (num_frames, recipe.size.height, recipe.size.width, 3)
+    config = model_config(name, json.loads(run.params["model_settings"]))
+    of = cost(build_model(name, config, num_outputs=2, frame_shape=frame_shape), frame_shape)
+    return {"parameters": of.parameters, "multiply_adds": of.multiply_adds}
+
+
+def clips_per_second(by_fold: Sequence[Settings]) -> float | None:
+    """That are answered, decoding left out; None where no time is known."""
+    seconds = sum(fold["answer_seconds"] for fold in by_fold)
+    return sum(fold["clips"] for fold in by_fold) / seconds if seconds else None
+
+
+if __name__ == "__main__":
+    main()
