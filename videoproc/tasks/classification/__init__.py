@@ -9,6 +9,7 @@ from videoproc.tasks.classification import (
     outputs,
     plots,
     targets,
+    training_loss,
     videos,
 )
 from videoproc.tasks.task import Task
@@ -23,5 +24,6 @@ TASK = Task(
     measures=measures,
     videos=videos,
     mistakes=mistakes,
+    training_loss=training_loss,
     whole_clip=True,
 )
