@@ -29,9 +29,7 @@ def by_formula(smoothing: float, weights: np.ndarray) -> np.ndarray:
 
 def test_smoothed_targets_and_balanced_classes_are_as_the_formula_says() -> None:
     weights = 10 / (3 * np.array([6, 3, 1]))
-    np.testing.assert_allclose(
-        losses(label_smoothing=0.2), by_formula(0.2, np.ones(3)), rtol=1e-5
-    )
+    np.testing.assert_allclose(losses(label_smoothing=0.2), by_formula(0.2, np.ones(3)), rtol=1e-5)
     np.testing.assert_allclose(
         losses(class_weights="balanced"), by_formula(0.0, weights), rtol=1e-5
     )
