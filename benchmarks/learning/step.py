@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._inductor.config
 
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.config import LoopConfig
@@ -39,18 +40,21 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "channels_last": {"channels_last": True},
     "compile": {"compile": True},
-    "both": {"channels_last": True, "compile": True},
+    "channels_last, compile": {"channels_last": True, "compile": True},
     "bf16": {"precision": "bf16"},
+    "channels_last, bf16": {"channels_last": True, "precision": "bf16"},
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=["cnn_gru", "tsm"])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--batch_size", type=int, default=4)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    # What an earlier run compiled would make the first steps look cheap.
+    torch._inductor.config.force_disable_caches = True
     record = {
         "record": "learning_step",
         "command": "OMP_NUM_THREADS=1 python -m benchmarks.learning.step",
