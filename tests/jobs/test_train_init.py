@@ -34,16 +34,23 @@ def turned(rows: pa.Table) -> pa.Array:
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_child_is_not_measured_on_what_its_parent_has_learned_from(
-    trained, extracted: Path, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+    trained,
+    extracted: Path,
+    tmp_path: Path,
+    make_config: MakeConfig,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     rewrite_manifest(extracted, "split", turned)
     still = {"epochs": 1, "optim": OptimConfig(rates={"trunk": 0.0, "head": 10.0})}
-    config = make_config(extracted, init_from=trained.run_id[:8], loop=still)
+    folder = tmp_path / "checkpoints"
+    config = make_config(
+        extracted, init_from=trained.run_id[:8], loop=still, checkpoints=str(folder)
+    )
     child = runlog.open_run(train(config), workspace=trained.workspace)
     said = capsys.readouterr().out
 
     parents = checkpoint.best(trained.workspace / "runs" / trained.run_id)
-    childs = checkpoint.best(trained.workspace / "runs" / child.run_id)
+    childs = checkpoint.best(folder / child.run_id)
     before, after = (load_file(folder / checkpoint.MODEL) for folder in (parents, childs))
     changed = {name for name in before if not before[name].equal(after[name])}
     assert changed

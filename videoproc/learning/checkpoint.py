@@ -278,7 +278,6 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.T
     optimiser.load_state_dict({"state": state, "param_groups": groups})
     for parameter, values in optimiser.state.items():
         for name, value in values.items():
-            if (
-                value.ndim and value.shape == parameter.shape
-            ):  # in the parameter's memory format, as it was made
+            if value.ndim and value.shape == parameter.shape:
+                # In the memory format that it was made in: that of the parameter.
                 values[name] = torch.empty_like(parameter).copy_(value)

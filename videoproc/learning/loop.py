@@ -88,9 +88,10 @@ class Trainer:
             raise RuntimeError(
                 f"the workers find different last checkpoints in {self.folder}: {steps}"
             )
-        # One program for each shape, so that a resumed run computes by the same ones.
-        compiled = torch.compile(self.model, dynamic=False) if config.compile else self.model
-        self.wrapped = self.world.wrap(compiled)  # type: ignore[arg-type]  # a module is what is given
+        trained = self.model
+        if config.compile:  # one program for each shape: a resumed run computes by the same ones
+            trained = torch.compile(self.model, dynamic=False)  # type: ignore[assignment]
+        self.wrapped = self.world.wrap(trained)
         self._loss_b = training_loss(
             self.task, [sample.row for sample in self.train], self.card.spec, config.loss
         )
@@ -253,10 +254,12 @@ class Trainer:
 
     def _drops(self) -> int:
         """How often `plateau` has lowered the rate: by what stands in the checkpoint."""
-        monitor = f"val/{self.task.metrics.MONITOR}"
+        schedule, monitor = self.config.optim.schedule, f"val/{self.task.metrics.MONITOR}"
+        if schedule.name != "plateau":
+            return 0
         return plateau_drops(
             [self._quality(m[monitor], m["val/loss"]) for m in self.position.history],
-            patience=self.config.optim.schedule.patience,
+            patience=schedule.patience,
         )
 
     def _seed_dropout(self) -> None:
