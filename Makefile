@@ -57,6 +57,11 @@ train-distributed: $(READY) ## train on RAY_ADDRESS, the nodes of cluster-up, or
 	@[ -n "$$RAY_ADDRESS" ] || eval "$$($(PY) -m cluster env 2>/dev/null)"; \
 	$(PY) -m pipelines.train --data $(DATA) --model $(MODEL) --workers $(WORKERS) $(ARGS)
 
+.PHONY: cross-validate
+cross-validate: $(READY) ## measure a model by cross-validation, folds side by side (DATA= MODEL= ARGS="--folds.by video")
+	@[ -n "$$RAY_ADDRESS" ] || eval "$$($(PY) -m cluster env 2>/dev/null)"; \
+	$(PY) -m pipelines.cross_validate --data $(DATA) --model $(MODEL) $(ARGS)
+
 .PHONY: cluster-up
 cluster-up: $(READY) ## start Ray on this machine (NODES=3 for several nodes, ARGS="--cpus 4")
 	@$(PY) -m cluster up $(if $(NODES),--nodes $(NODES)) $(ARGS)

@@ -18,6 +18,7 @@ from videoproc.learning.compare import (
     disagreements,
     pair,
 )
+from videoproc.learning.pooling import FOLDS, FURTHER
 from videoproc.learning.scored import Scored, from_table
 from videoproc.storage import Anywhere
 from videoproc.tasks import Task, select_task
@@ -25,6 +26,7 @@ from videoproc.types import UserError
 
 FEW_SOURCES = 10
 ID_CHARS = 8
+CROSS_VALIDATE = "cross_validate"
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,9 @@ class CompareConfig:
     """What compare does.
 
     Args:
-        run_a: the id of a training run, or the beginning of one (6 characters or more).
-        run_b: that of another; differences are b - a.
+        run_a: the id of a training run, or the beginning of one (6 characters or more); or that of
+            a cross-validation, whose clips are those that its folds have tested.
+        run_b: that of another of the same kind; differences are b - a.
         data: the dataset that both were evaluated on; by default the one that they learned from.
         split: the split that both were evaluated on.
         why: list the clips that one of them alone gets right.
@@ -63,21 +66,26 @@ def compare(config: CompareConfig) -> list[Difference]:
     if config.why and task.mistakes is None:
         raise UserError(f"why: task {a.tags['task']!r} has no mistakes.py that tells right clips")
     data = _common_data(a, b, config)
-    measured = [_evaluation(run, data, config.split, workspace) for run in (a, b)]
-    tables = [from_table(run.read_table(f"{config.split}/{SCORES}")) for run in measured]
-    found = pair(*tables)
+    split = FOLDS if _common_job(a, b) == CROSS_VALIDATE else config.split
+    measured = [_evaluation(run, data, split, workspace) for run in (a, b)]
+    tables = [from_table(run.read_table(f"{split}/{SCORES}")) for run in measured]
+    more_a, more_b = (_more(run) for run in measured)
+    found = pair(*tables, more_a=more_a, more_b=more_b)
     if not found.a.about:
         raise UserError(
             f"runs {a.run_id} and {b.run_id} have no measured clip in common on {data}: evaluate "
             "both on the same videos, with the same seconds a clip"
         )
-    print(f"A: {_named(a)}\nB: {_named(b)}\n")
-    print(_clips(found, tables, config.split) + "\n")
+    print(f"A: {_named(a, more_a)}\nB: {_named(b, more_b)}\n")
+    print(_clips(found, tables, split) + "\n")
     compared = differences(found, task)
-    print(_table(compared) + "\n\n" + _verdict(compared[0], task, len(set(found.a.sources))) + "\n")
+    seeds = len(more_a) + len(more_b) > 0
+    verdict = _verdict(compared[0], task, len(set(found.a.sources)), is_mean=seeds)
+    print(f"{_table(compared)}\n\n{verdict}\n")
     if config.why:
-        for title, split in zip(("A", "B"), disagreements(found, task), strict=True):
-            print(_listed(f"only {title} is right", split, count=config.count) + "\n")
+        of_first = " under its first seed and repeat" if seeds else ""
+        for title, clips in zip(("A", "B"), disagreements(found, task), strict=True):
+            print(_listed(f"only {title} is right{of_first}", clips, count=config.count) + "\n")
     print("config: " + _changes(a.params, b.params))
     print("data: " + "; ".join(_data(a, b, measured, found)))
     print("code: " + _changes(_code(a), _code(b)), flush=True)
@@ -87,9 +95,28 @@ def compare(config: CompareConfig) -> list[Difference]:
 def _trained(prefix: str, workspace: Path) -> runlog.Run:
     run = runlog.resolve_run(prefix, workspace=workspace)
     job = run.tags.get("job")
-    if job != "train":
-        raise UserError(f"run {run.run_id!r} is one of {job}: give the id of a training run")
+    if job not in ("train", CROSS_VALIDATE):
+        raise UserError(
+            f"run {run.run_id!r} is one of {job}: give the id of a training run, or of a "
+            "cross-validation"
+        )
     return run
+
+
+def _common_job(a: runlog.Run, b: runlog.Run) -> str:
+    jobs = [run.tags["job"] for run in (a, b)]
+    if jobs[0] != jobs[1]:
+        raise UserError(
+            f"runs are of different kinds, {' and '.join(jobs)}: give two trainings, or two "
+            "cross-validations"
+        )
+    keys = [run.tags.get("folds_key") for run in (a, b)]
+    if keys[0] != keys[1]:
+        raise UserError(
+            f"cross-validations {a.run_id} and {b.run_id} have other folds (keys {keys[0]} and "
+            f"{keys[1]}): run both with the same folds.* on the same manifest"
+        )
+    return jobs[0]
 
 
 def _common_task(a: runlog.Run, b: runlog.Run) -> Task:
@@ -111,7 +138,16 @@ def _common_data(a: runlog.Run, b: runlog.Run, config: CompareConfig) -> Anywher
     return storage.at(folders[0])
 
 
+def _more(run: runlog.Run) -> list[Scored]:
+    """What a cross-validation told under its other seeds and repeats."""
+    if run.tags["job"] != CROSS_VALIDATE:
+        return []
+    return [from_table(run.read_table(name)) for name in run.read_json(FURTHER)]
+
+
 def _evaluation(run: runlog.Run, data: Anywhere, split: str, workspace: Path) -> runlog.Run:
+    if run.tags["job"] == CROSS_VALIDATE:
+        return _finished(run)
     tags = {"job": "evaluate", "evaluated_run": run.run_id, "split": split, "data": str(data)}
     found = runlog.find_run(data=data, workspace=workspace, tags=tags)
     if found is None:
@@ -122,8 +158,17 @@ def _evaluation(run: runlog.Run, data: Anywhere, split: str, workspace: Path) ->
     return found
 
 
-def _named(run: runlog.Run) -> str:
-    return f"{run.run_id[:ID_CHARS]} {run.tags['model']}"
+def _finished(run: runlog.Run) -> runlog.Run:
+    if not run.has(f"{FOLDS}/{SCORES}"):
+        raise UserError(
+            f"cross-validation {run.run_id} has not come to its end: run it again to go on"
+        )
+    return run
+
+
+def _named(run: runlog.Run, more: Sequence[Scored]) -> str:
+    several = f", mean of {len(more) + 1} (seeds x repeats)" if more else ""
+    return f"{run.run_id[:ID_CHARS]} {run.tags['model']}{several}"
 
 
 def _clips(found: Pair, tables: Sequence[Scored], split: str) -> str:
@@ -150,7 +195,7 @@ def _table(compared: Sequence[Difference]) -> str:
     return "\n".join(lines)
 
 
-def _verdict(first: Difference, task: Task, sources: int) -> str:
+def _verdict(first: Difference, task: Task, sources: int, *, is_mean: bool) -> str:
     """Whether the monitored metric differs by more than the choice of sources explains."""
     if first.low is None:
         return (
@@ -169,7 +214,8 @@ def _verdict(first: Difference, task: Task, sources: int) -> str:
             f"Shown: {better} has the better {first.name} (B - A {first.b - first.a:+.4f}, "
             f"{between})."
         )
-    return f"{said}{rough} It covers other clips, not another seed of the training."
+    seed = "another seed" if not is_mean else "other seeds"
+    return f"{said}{rough} It covers other clips, not {seed} of the training."
 
 
 def _listed(title: str, split: Sequence[Disagreement], *, count: int) -> str:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from pipelines import cli
-from pipelines.measuring import measure, put_together
+from pipelines.measuring import BEYOND_SOURCE, Measured, measure, over_baselines, put_together
 from videoproc import runlog, schema
 from videoproc.corpus import manifest
 from videoproc.corpus.splits import check_no_leak
-from videoproc.learning import checkpoint
-from videoproc.learning.checkpoint import Card
-from videoproc.learning.evaluate import score
+from videoproc.learning.answering import load_answerer, read_taught
+from videoproc.learning.baseline_learner import tell_all
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
+from videoproc.learning.scored import Scored
 from videoproc.learning.world import World
 from videoproc.report.curves import learning_curves
 from videoproc.report.progress import say
-from videoproc.tables import Dataset
-from videoproc.tasks import Task, select_task
+from videoproc.tables import Dataset, Recipe
+from videoproc.tasks import Scores, Task, select_task
 from videoproc.types import UserError, Video
 
-EVALUATION_VERSION = 2  # raised when an evaluation logs other things or numbers than before
+EVALUATION_VERSION = 3  # raised when an evaluation logs other things or numbers than before
 CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -44,7 +46,7 @@ class EvaluateConfig:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        if self.split not in ("train", "val", "test"):
+        if self.split not in CONTEXTS:
             raise ValueError(f"split is {self.split!r}: use train, val or test")
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}: use 1 or more")
@@ -56,26 +58,29 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     trained = runlog.resolve_run(config.run, workspace=workspace)
     config = replace(config, run=trained.run_id)
     world = World.current()
-    model, card = checkpoint.load(trained.checkpoint_folder(workspace), device=world.device)
-    task = select_task(card.task)
+    folder = trained.checkpoint_folder(workspace)
+    taught = read_taught(folder)
+    task = select_task(taught.task)
     videos = manifest.from_table(dataset.require_manifest())
     check_no_leak(videos)
-    samples = _samples(dataset, videos, config.split, card, task)
+    clips = _clips(dataset, videos, taught.recipe, task)
+    samples = _some(clips[config.split], dataset, config.split)
     _check_unseen(trained, dataset, samples, config.split)
-    scores, losses = score(
-        model, samples, task=task, spec=card.spec, batch_size=config.batch_size, world=world
-    )
-    scored = put_together(samples, videos, scores, losses, task=card.task, spec=card.spec)
-    measured = measure(scored, task)
-    baselines = _baselines(task, videos, config.split)
+    answerer = load_answerer(folder, dataset=dataset, world=world)
+    answer = partial(answerer.answer, batch_size=config.batch_size, world=world)
+    scores, losses = answer(samples)
+    scored = put_together(samples, videos, scores, losses, task=taught.task, spec=taught.spec)
+    temperature = _temperature(trained, dataset, clips["val"], answer, task, config.split)
+    measured = measure(scored, task, temperature=temperature)
+    baselines = _baselines(scored, samples, clips["train"], videos, config.split)
     metrics = measured.metrics | baselines
     curves = _learning_curves(trained, task)
     with runlog.job_run(
         "evaluate",
         data=dataset.folder,
         workspace=workspace,
-        config=asdict(config) | {"model": card.model, "task": card.task},
-        name=f"{card.model} {config.split}",
+        config=asdict(config) | {"model": taught.model, "task": taught.task},
+        name=f"{taught.model} {config.split}",
         parent=config.run,
     ) as run:
         run.set_tags(
@@ -83,22 +88,24 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
                 "evaluated_run": config.run,
                 "split": config.split,
                 "manifest_digest": manifest.digest(videos),
-                "table_version.clips": dataset.clips.version,
             }
+            | {f"table_version.{name}": dataset.tables()[name].version for name in taught.tables}
         )
         run.log_json({config.split: videos_and_groups(samples)}, runlog.MEASURED_ON)
-        used = used_clips(dataset, samples, context=CONTEXTS[config.split])
+        measured_on = used_clips(dataset, samples, context=CONTEXTS[config.split])
         named = {f"{config.split}/{name}": value for name, value in metrics.items()}
         # On the trained run too, so that runs compare by them; another dataset's stay apart.
         same_data = trained.tags.get("data") == str(dataset.folder)
         for target in (run, trained) if same_data else (run,):
             target.log_metrics(named)
-            target.log_dataset(**used)
+            target.log_dataset(**measured_on)
             measured.log_files(target, config.split)
-            target.log_figure(curves, "learning_curves.png")
+            if curves is not None:
+                target.log_figure(curves, "learning_curves.png")
         if same_data:
             trained.set_tags({_key_tag(config.split): samples_key(samples)})
-    _say_headline(metrics, baselines, task, card, config.split)
+    _say_headline(metrics, baselines, task, taught.model, config.split)
+    _say_beyond(measured, taught.model)
     return named
 
 
@@ -106,9 +113,10 @@ def is_measured(config: EvaluateConfig) -> bool:
     """Whether the run holds the metrics of just these clips under just these labels."""
     dataset, workspace = Dataset(folder=cli.absolute(config.data)), cli.workspace()
     trained = runlog.open_run(config.run, workspace=workspace)
-    card = checkpoint.read_card(trained.checkpoint_folder(workspace))
+    taught = read_taught(trained.checkpoint_folder(workspace))
     videos = manifest.from_table(dataset.require_manifest())
-    samples = _samples(dataset, videos, config.split, card, select_task(card.task))
+    clips = _clips(dataset, videos, taught.recipe, select_task(taught.task))
+    samples = _some(clips[config.split], dataset, config.split)
     return trained.tags.get(_key_tag(config.split)) == samples_key(samples)
 
 
@@ -122,22 +130,31 @@ def _key_tag(split: str) -> str:
     return f"measured.{split}"
 
 
-def _samples(
-    dataset: Dataset, videos: Sequence[Video], split: str, card: Card, task: Task
-) -> list[Sample]:
-    samples = find_samples(
+def _clips(
+    dataset: Dataset, videos: Sequence[Video], recipe: Recipe, task: Task
+) -> dict[str, list[Sample]]:
+    """The clips of each split that can be measured."""
+    split_of = {video.video_id: video.split for video in videos if video.split in CONTEXTS}
+    found = find_samples(
         dataset,
-        recipe=card.make_recipe(),
-        videos=[video for video in videos if video.split == split],
+        recipe=recipe,
+        videos=[video for video in videos if video.video_id in split_of],
         all_views=False,
     )
-    usable = [sample for sample in samples if task.targets.is_usable(sample.row)]
-    if not usable:
+    clips: dict[str, list[Sample]] = {split: [] for split in CONTEXTS}
+    for sample in found:
+        if task.targets.is_usable(sample.row):
+            clips[str(split_of[sample.row["video_id"]])].append(sample)
+    return clips
+
+
+def _some(samples: list[Sample], dataset: Dataset, split: str) -> list[Sample]:
+    if not samples:
         raise UserError(
             f"dataset {dataset.folder} has no clip in split {split!r} as this model takes them: "
             "run `pipelines.extract` with the sampling and size of its training"
         )
-    return usable
+    return samples
 
 
 def _check_unseen(
@@ -159,19 +176,57 @@ def _check_unseen(
             )
 
 
-def _baselines(task: Task, videos: Sequence[Video], split: str) -> dict[str, float]:
-    """What must be beaten on the same videos; on the training split that means nothing."""
-    if not task.baselines or split == "train":
+def _temperature(
+    trained: runlog.Run,
+    dataset: Dataset,
+    val: Sequence[Sample],
+    answer: Callable[[Sequence[Sample]], tuple[Scores, np.ndarray]],
+    task: Task,
+    split: str,
+) -> float | None:
+    """The temperature that the validation split gives; None, with a word why, where it cannot."""
+    if task.temperature is None:
+        return None
+    found, why = None, "it is fitted on val itself"
+    if split != "val":
+        try:
+            _check_unseen(trained, dataset, val, "val")
+            found = task.temperature.fit(answer(val)[0]) if val else None
+            why = f"the {len(val)} clips in val are too few"
+        except UserError:
+            why = "the model has learned from clips that stand in val now"
+    if found is None:
+        say("evaluate", f"no temperature scaling: {why}")
+    return found
+
+
+def _baselines(
+    scored: Scored,
+    samples: Sequence[Sample],
+    train: Sequence[Sample],
+    videos: Sequence[Video],
+    split: str,
+) -> dict[str, float]:
+    """What must be beaten on the same clips; on the training split that means nothing."""
+    task = select_task(scored.task)
+    if split == "train" or task.classes is None:
         return {}
-    readable = [video for video in videos if video.error is None]
-    return task.baselines.baselines(
-        [video for video in readable if video.split == "train"],
-        [video for video in readable if video.split == split],
+    target_b = task.classes.target_b([sample.row for sample in train], scored.spec)
+    learned = [sample for sample, target in zip(train, target_b, strict=True) if target >= 0]
+    if not learned:
+        return {}
+    told = tell_all(
+        learned,
+        samples,
+        videos={video.video_id: video for video in videos},
+        task=scored.task,
+        spec=scored.spec,
     )
+    return over_baselines([scored], told, task)
 
 
 def _say_headline(
-    metrics: dict[str, float], baselines: dict[str, float], task: Task, card: Card, split: str
+    metrics: dict[str, float], baselines: dict[str, float], task: Task, model: str, split: str
 ) -> None:
     name = task.metrics.MONITOR
     between = (
@@ -185,14 +240,46 @@ def _say_headline(
         if f"video_{name}" in metrics and metrics["videos"] < metrics["clips"]
         else ""
     )
-    beside = "".join(f"; {split}/{other} {value:.3f}" for other, value in baselines.items())
     say(
         "evaluate",
-        f"{card.model}: {split}/{name} {metrics[name]:.3f} ({between}), {clips}{by_video}{beside}",
+        f"{model}: {split}/{name} {metrics[name]:.3f} ({between}), {clips}{by_video}"
+        f"{_beside(baselines, name, split)}",
     )
 
 
-def _learning_curves(trained: runlog.Run, task: Task) -> Figure:
+def _say_beyond(measured: Measured, model: str) -> None:
+    """What the temperature sets right, and whether the model knows more than the source."""
+    told = measured.metrics
+    if "temperature" in told:
+        changes = ", ".join(
+            f"{name.removesuffix('_scaled').replace('_', ' ')} "
+            f"{told[name.removesuffix('_scaled')]:.3f} -> {told[name]:.3f}"
+            for name in told
+            if name.endswith("_scaled")
+        )
+        say("evaluate", f"{model}: at temperature {told['temperature']:.2f} from val {changes}")
+    if BEYOND_SOURCE in measured.numbers:
+        say("evaluate", f"{model}: {measured.numbers[BEYOND_SOURCE]['sentence']}")
+
+
+def _beside(baselines: dict[str, float], metric: str, split: str) -> str:
+    """Each baseline, and how far above it the model is."""
+    said = ""
+    for name in (n.removesuffix(f"_{metric}") for n in baselines if n.endswith(f"_{metric}")):
+        value, over = baselines[f"{name}_{metric}"], baselines[f"over_{name}"]
+        between = (
+            f", {baselines[f'over_{name}_low']:+.3f} to {baselines[f'over_{name}_high']:+.3f}"
+            if f"over_{name}_low" in baselines
+            else ""
+        )
+        said += f"; {split}/{name}_{metric} {value:.3f} (over it {over:+.3f}{between})"
+    return said
+
+
+def _learning_curves(trained: runlog.Run, task: Task) -> Figure | None:
+    """None of what is not learned in epochs."""
+    if not trained.history("train/loss"):
+        return None
     monitor = task.metrics.MONITOR
     return learning_curves(
         {

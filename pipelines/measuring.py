@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,16 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from videoproc import runlog
-from videoproc.learning.evaluate import interval, members
+from videoproc.learning.evaluate import interval, members, paired_interval
 from videoproc.learning.samples import Sample
 from videoproc.learning.scored import ABOUT, Scored, select, to_table
+from videoproc.learning.sources import BySource, by_source
 from videoproc.report.breakdown import breakdown
 from videoproc.tasks import Scores, Spec, Task
 from videoproc.types import Row, Video
 
 SCORES = "scores.parquet"
+BEYOND_SOURCE = "beyond_source.json"
 WORST = 12  # mistakes that are kept by name
 
 
@@ -61,12 +63,32 @@ def put_together(
     )
 
 
-def measure(scored: Scored, task: Task) -> Measured:
-    """Metrics with intervals by source, pictures, the numbers behind them, and each sample."""
+def measure(scored: Scored, task: Task, *, temperature: float | None = None) -> Measured:
+    """Metrics with intervals by source, pictures, the numbers behind them, and each sample.
+
+    temperature: of the model's probabilities, from samples that it has not learned from.
+    """
     found = Measured(metrics=_metrics(scored, task), table=to_table(scored))
     if task.plots:
         found.figures.update(task.plots.plots(scored.scores, scored.spec))
         found.numbers.update(task.plots.tables(scored.scores, scored.spec))
+    if task.temperature and temperature is not None:
+        scaled = task.temperature.scale(scored.scores, temperature)
+        found.metrics.update({"temperature": temperature} | task.temperature.measures(scaled))
+        found.figures.update(task.temperature.plots(scored.scores, scaled, temperature))
+    _break_down(scored, task, found)
+    if task.mistakes:
+        found.numbers["mistakes.json"] = [
+            {name: scored.about[mistake.index][name] for name in ("clip_id", "video_id", "uri")}
+            | {"true": mistake.true, "told": mistake.told, "confidence": mistake.confidence}
+            for mistake in task.mistakes.worst(scored.scores, scored.spec, WORST)
+        ]
+    return found
+
+
+def _break_down(scored: Scored, task: Task, found: Measured) -> None:
+    """The monitored metric by source and by resolution, and what the source alone would tell."""
+    known = _beyond_source(scored, task)
     resolutions = [row["resolution"] for row in scored.about]
     for by, names in (("source", scored.sources), ("resolution", resolutions)):
         parts = _parts(scored, task, by=by, names=names)
@@ -76,15 +98,58 @@ def measure(scored: Scored, task: Task) -> Measured:
             value=task.metrics.MONITOR,
             overall=found.metrics[task.metrics.MONITOR],
             maximise=task.metrics.MAXIMISE,
+            title=known.sentence if known and by == "source" else "",
         )
         found.numbers[f"by_{by}.json"] = parts
-    if task.mistakes:
-        found.numbers["mistakes.json"] = [
-            {name: scored.about[mistake.index][name] for name in ("clip_id", "video_id", "uri")}
-            | {"true": mistake.true, "told": mistake.told, "confidence": mistake.confidence}
-            for mistake in task.mistakes.worst(scored.scores, scored.spec, WORST)
-        ]
+    if known:
+        found.metrics.update(known.metrics)
+        found.numbers[BEYOND_SOURCE] = asdict(known) | {"sentence": known.sentence}
+
+
+def _beyond_source(scored: Scored, task: Task) -> BySource | None:
+    """None for a task without classes."""
+    if not (task.classes and task.mistakes):
+        return None
+    return by_source(
+        [row["label"] for row in scored.about],
+        [answer.is_right for answer in task.mistakes.answers(scored.scores, scored.spec)],
+        scored.sources,
+    )
+
+
+def over_baselines(
+    sets: Sequence[Scored], told: Mapping[str, Scores], task: Task
+) -> dict[str, float]:
+    """What baselines come to on the same samples, and how far the model is above each.
+
+    sets: what a model told of these samples, or the same model trained several times, whose mean is
+    taken. told: the scores of each baseline by name, in the order of the samples. Of the monitored
+    metric: `<name>_<metric>`, `over_<name>` (the model's less the baseline's), and the latter's
+    paired interval by source (`_low`, `_high`) where there are several sources.
+    """
+    first, monitor = sets[0], task.metrics.MONITOR
+    of_sets = [monitored(scored.scores, first.spec, task) for scored in sets]
+
+    def model(indices: np.ndarray) -> float:
+        return float(np.mean([value(indices) for value in of_sets]))
+
+    all_samples, found = np.arange(len(first.about)), dict[str, float]()
+    for name, scores in told.items():
+        baseline = monitored(scores, first.spec, task)
+        found[f"{name}_{monitor}"] = baseline(all_samples)
+        found[f"over_{name}"] = model(all_samples) - baseline(all_samples)
+        between = paired_interval(baseline, model, groups=first.sources)
+        if between is not None:
+            low, high = map(float, between)
+            found |= {f"over_{name}_low": low, f"over_{name}_high": high}
     return found
+
+
+def monitored(scores: Scores, spec: Spec, task: Task) -> Callable[[np.ndarray], float]:
+    """The monitored metric of the samples at some indices."""
+    return lambda indices: task.metrics.summarise(select(scores, indices), spec)[
+        task.metrics.MONITOR
+    ]
 
 
 def _metrics(scored: Scored, task: Task) -> dict[str, float]:
@@ -117,10 +182,7 @@ def _video_b(scored: Scored) -> np.ndarray:
 def _bounds(scores: Scores, sources: Sequence[str], spec: Any, task: Task) -> dict[str, float]:
     """The interval of the monitored metric; empty where one source alone allows none."""
     monitor = task.metrics.MONITOR
-    between = interval(
-        lambda indices: task.metrics.summarise(select(scores, indices), spec)[monitor],
-        groups=sources,
-    )
+    between = interval(monitored(scores, spec, task), groups=sources)
     return {f"{monitor}_low": between[0], f"{monitor}_high": between[1]} if between else {}
 
 

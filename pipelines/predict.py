@@ -20,7 +20,7 @@ from pipelines.predict_pictures import NEEDED, Picturing, Shown, with_shown
 from videoproc import runlog
 from videoproc.augment import make_views
 from videoproc.corpus import manifest
-from videoproc.learning import checkpoint
+from videoproc.learning import checkpoint, vector_card
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.predict import Predictor, prediction_id, read_trained
 from videoproc.media import Accept, Limits, decode_clips
@@ -33,7 +33,7 @@ from videoproc.tables import Dataset, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import Work, plan_work
 from videoproc.tasks import select_task
-from videoproc.types import Video
+from videoproc.types import UserError, Video
 
 MAX_PICTURES = 50  # in motion 2000 x 2000 pixels; at 100 the driver took a gigabyte more
 
@@ -103,6 +103,11 @@ def predict(config: PredictConfig) -> Predicted:
     trained = runlog.resolve_run(config.run, workspace=workspace)
     config = replace(config, run=trained.run_id)
     folder = trained.checkpoint_folder(workspace)
+    if vector_card.is_in(folder):
+        raise UserError(
+            f"run {trained.run_id!r} of {trained.tags['model']!r} answers from vectors: "
+            "`pipelines.predict` applies networks; measure this one with `pipelines.evaluate`"
+        )
     checkpoint.check(folder)  # here, and not first in a worker
     card = checkpoint.read_card(folder)
     table = dataset.predictions(task=card.task, columns=select_task(card.task).outputs.COLUMNS)

@@ -18,6 +18,7 @@ from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
+from videoproc.learning.network import make_card
 from videoproc.learning.objective import check_loss
 from videoproc.learning.optim import make_optimiser
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
@@ -163,19 +164,14 @@ def prepare(config: TrainConfig) -> Prepared:
     dataset = Dataset(folder=cli.absolute(config.data))
     videos = manifest.from_table(dataset.require_manifest())
     recipe = dataset.recipe
-    task, settings, frame_shape = check_settings(config, sampling=recipe.sampling, size=recipe.size)
-    # Neither stored views nor the training step may do what changes labels.
-    used = [*recipe.augmentation.used, *config.loop.augmentation.used]
-    label_rule(dataset).check(used, dataset=dataset.folder)
+    task, settings, frame_shape = check_on_dataset(config, dataset)
     train_samples = _split(dataset, recipe, videos, "train", task)
     val_samples = _split(dataset, recipe, videos, "val", task)
-    spec = task.targets.make_spec([sample.row for sample in train_samples])
-    card = Card(
+    card = make_card(
+        train_samples,
         task=config.task,
-        spec=spec,
         model=config.model,
         model_settings=settings,
-        num_outputs=task.targets.num_outputs(spec),
         frame_shape=frame_shape,
         recipe=recipe.to_json(),
     )
@@ -202,6 +198,18 @@ def prepare(config: TrainConfig) -> Prepared:
         training_key=key,
         initial=initial,
     )
+
+
+def check_on_dataset(
+    config: TrainConfig, dataset: Dataset
+) -> tuple[Task, dict[str, Any], tuple[int, int, int, int]]:
+    """As `check_settings`, for the clips of a dataset as they were last made."""
+    recipe = dataset.recipe
+    found = check_settings(config, sampling=recipe.sampling, size=recipe.size)
+    # Neither stored views nor the training step may do what changes labels.
+    used = [*recipe.augmentation.used, *config.loop.augmentation.used]
+    label_rule(dataset).check(used, dataset=dataset.folder)
+    return found
 
 
 def check_settings(

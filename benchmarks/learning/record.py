@@ -19,7 +19,8 @@ import torch
 
 from pipelines import cli
 from videoproc import runlog
-from videoproc.learning import checkpoint
+from videoproc.learning import checkpoint, vector_card
+from videoproc.models.cost import cost
 from videoproc.report.leaderboard import RECORD, RECORD_VERSION
 from videoproc.report.table import side_by_side
 from videoproc.tasks import select_task
@@ -27,7 +28,7 @@ from videoproc.tasks import select_task
 RESULTS = Path(__file__).parents[1] / "results"
 PAIRS = (("left", "right"), ("up", "down"), ("approach", "recede"))
 SPLIT = "test"
-HEADER_ONLY = f"{SPLIT}/header_only_accuracy"
+BASELINES = ("header_only", "majority")
 KEPT = ("code_version", "manifest_digest", "clips.train", "clips.val", "version.torch")
 
 
@@ -57,10 +58,22 @@ def make_record(
     """The record of one finished, evaluated run a model (see `videoproc.report.leaderboard`)."""
     task = select_task(next(iter(runs.values())).tags["task"])
     models = {
-        model: {"parameters": _parameters(run, workspace), "runs": [_run(run)]}
+        model: {
+            "kind": "classical"
+            if vector_card.is_in(run.checkpoint_folder(workspace))
+            else "network",
+            **_costs(run, workspace),
+            "runs": [_run(run)],
+        }
         for model, run in runs.items()
     }
-    header_only = [run.metrics[HEADER_ONLY] for run in runs.values() if HEADER_ONLY in run.metrics]
+    metric = task.metrics.MONITOR
+    metrics = next(iter(runs.values())).metrics
+    baselines = {
+        name: {metric: metrics[f"{SPLIT}/{name}_{metric}"]}
+        for name in BASELINES
+        if f"{SPLIT}/{name}_{metric}" in metrics
+    }
     return {
         "record": RECORD,
         "version": RECORD_VERSION,
@@ -68,11 +81,11 @@ def make_record(
         "command": command,
         "notes": [],
         "protocol": {"split": SPLIT, "group": _group(data, workspace), "folds": 1},
-        "metric": task.metrics.MONITOR,
+        "metric": metric,
         "maximise": task.metrics.MAXIMISE,
         "machine": {"cores": os.cpu_count(), "machine": platform.machine()},
         "models": models,
-        "baselines": {"header only": {"accuracy": header_only[0]}} if header_only else {},
+        "baselines": baselines,
     }
 
 
@@ -92,9 +105,18 @@ def _group(data: Path, workspace: Path) -> str | None:
     return None if group == "None" else group
 
 
-def _parameters(run: runlog.Run, workspace: Path) -> int:
-    model, _ = checkpoint.load(run.checkpoint_folder(workspace), device=torch.device("cpu"))
-    return sum(weights.numel() for weights in model.parameters())
+def _is_classical(run: runlog.Run, workspace: Path) -> bool:
+    return vector_card.is_in(run.checkpoint_folder(workspace))
+
+
+def _costs(run: runlog.Run, workspace: Path) -> dict[str, int]:
+    """Nothing of what has no weights, as a forest."""
+    if _is_classical(run, workspace):
+        return {}
+    folder = run.checkpoint_folder(workspace)
+    model, card = checkpoint.load(folder, device=torch.device("cpu"))
+    of = cost(model, card.frame_shape)
+    return {"parameters": of.parameters, "multiply_adds": of.multiply_adds}
 
 
 def _run(run: runlog.Run) -> dict[str, Any]:
@@ -106,8 +128,7 @@ def _run(run: runlog.Run) -> dict[str, Any]:
     )
     return {
         "run": run.run_id,
-        "seed": int(run.params["loop.seed"]),
-        "fold": 0,
+        "seeds": [int(run.params.get("loop.seed") or run.params["seed"])],
         "train_s": run.duration_s,
         "tags": {name: value for name, value in run.tags.items() if name in KEPT},
         "metrics": run.metrics | pairs,

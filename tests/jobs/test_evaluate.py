@@ -82,7 +82,24 @@ def test_each_class_has_its_precision_recall_and_f1(trained, measured: dict[str,
 def test_what_must_be_beaten_stands_beside_the_models_accuracy(
     measured: dict[str, float],
 ) -> None:
-    assert 0 <= measured["test/header_only_accuracy"] <= 1
+    for name in ("majority", "header_only"):
+        assert 0 <= measured[f"test/{name}_accuracy"] <= 1
+        over, low, high = (measured[f"test/over_{name}{end}"] for end in ("", "_low", "_high"))
+        assert over == measured["test/accuracy"] - measured[f"test/{name}_accuracy"]
+        assert low <= over <= high
+
+
+def test_what_knowing_the_source_could_tell_is_said(
+    measured: dict[str, float], artifact: Callable[[str], bytes]
+) -> None:
+    found = json.loads(artifact("test/beyond_source.json"))
+    assert measured["test/camera_only_accuracy"] == found["camera_only"]
+    assert f"accuracy of {found['camera_only']:.3f}" in found["sentence"]
+    parts = json.loads(artifact("test/by_source.json"))
+    assert (found["sources"], found["several"]) == (
+        len(parts),
+        sum(part["labels"] > 1 for part in parts),
+    )
 
 
 def test_the_metrics_stand_on_the_trained_run_too_so_that_runs_compare(

@@ -83,7 +83,7 @@ def test_a_record_of_a_trained_and_evaluated_run_gives_its_row(trained, tmp_path
     page = (tmp_path / "page.md").read_text()
     (row,) = [line for line in page.splitlines() if line.startswith("| `cnn_gru`")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[1] == f"{measured['test/accuracy']:.3f}"
-    assert int(cells[3].replace(",", "")) > 0
-    assert cells[4:] == ["6", "0", "`make small`", "[small.json](results/small.json)"]
+    assert cells[1:3] == ["network", f"{measured['test/accuracy']:.3f}"]
+    assert int(cells[4].replace(",", "")) > 0
+    assert cells[6:] == ["6", "0", "`make small`", "[small.json](results/small.json)"]
     assert "split by `source`" in page

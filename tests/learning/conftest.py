@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from videoproc.features import compute_features, select_features
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.config import LoopConfig, OptimConfig
 from videoproc.learning.loop import Trainer
-from videoproc.learning.samples import Sample, find_samples
+from videoproc.learning.samples import Sample, find_samples, read_sample
 from videoproc.learning.world import World
 from videoproc.media import Sampling, Size
 from videoproc.tables import Dataset, Recipe
+from videoproc.tables.clip_reader import ClipReader
 from videoproc.tasks import select_task
 from videoproc.types import Video
 
@@ -73,6 +75,31 @@ def store_clips(dataset: Dataset, videos: list[Video], recipe: Recipe) -> None:
     ]
     for start in range(0, len(rows), 10):
         dataset.clips.append_rows(rows[start : start + 10])
+
+
+def store_vectors(dataset: Dataset, samples: Sequence[Sample], names: Sequence[str]) -> None:
+    """The features of samples' clips."""
+    reader, rows = ClipReader(), []
+    for sample in samples:
+        for step_row in compute_features(features=select_features(names))(
+            read_sample(sample, reader) | {"error_class": None}
+        ):
+            rows += [
+                {
+                    "clip_id": sample.row["clip_id"],
+                    "video_id": sample.row["video_id"],
+                    "feature": name,
+                    "feature_id": feature_id,
+                    "vector": vector,
+                }
+                for name, feature_id, vector in zip(
+                    step_row["features"],
+                    step_row["feature_ids"],
+                    step_row["vectors"],
+                    strict=True,
+                )
+            ]
+    dataset.features.append_rows(rows)
 
 
 @pytest.fixture(scope="session")

@@ -56,3 +56,22 @@ def test_maps_keep_their_variance_through_many_standardised_layers() -> None:
             layer.bias.zero_()
             maps = layer(maps.relu())
     assert 0.4 < maps.std() < 2.5
+
+
+@pytest.mark.parametrize("kind", ["none", "weight"])
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 4])
+def test_gradients_in_bfloat16_are_those_of_float32_up_to_rounding_however_short_the_clip(
+    kind: str, num_frames: int
+) -> None:
+    torch.manual_seed(0)
+    layer = make_convolution(kind, 64, 64, dims=3, kernel_size=3, padding=1)
+    maps = torch.randn(8, 64, num_frames, 4, 4)
+    found = []
+    for bf16 in (False, True):
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            made = layer(maps)
+        made.float().square().sum().backward()
+        assert layer.weight.grad is not None
+        found.append(layer.weight.grad.clone())
+    assert torch.nn.functional.cosine_similarity(*map(torch.flatten, found), dim=0) > 0.99

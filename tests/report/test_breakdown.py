@@ -54,6 +54,11 @@ def test_a_part_of_one_label_is_told_from_one_of_several() -> None:
     assert shown == {"several labels", "one label only", "all clips: 0.5"}
 
 
+def test_a_sentence_stands_above_all_of_it() -> None:
+    figure = draw(parts([0.5]), title="One answer a source could reach 0.9.")
+    assert figure.get_suptitle() == "One answer a source could reach 0.9."
+
+
 def test_the_end_of_a_long_name_is_kept() -> None:
     rows = parts([0.5], clips=1, videos=1)
     rows[0]["source"] = "s3://a/very/long/way/to/some/folder/camera 7.mp4"

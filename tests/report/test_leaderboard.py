@@ -10,31 +10,30 @@ from videoproc.report.leaderboard import fault, parse_record, render
 from videoproc.types import UserError
 
 
-def run(value: float, *, seed: int = 0, fold: int = 0, bounds: bool = True) -> dict[str, Any]:
-    metrics = {"test/accuracy": value, "test/clips": 40.0}
-    if bounds:
-        metrics |= {"test/accuracy_low": value - 0.1, "test/accuracy_high": value + 0.1}
+def run(value: float, *, seed: int = 0, split: str = "test", **metrics: float) -> dict[str, Any]:
+    known = {"accuracy": value, "accuracy_low": value - 0.1, "accuracy_high": value + 0.1}
     return {
-        "run": f"run of {seed} {fold}",
-        "seed": seed,
-        "fold": fold,
-        "tags": {"manifest_digest": f"{fold}" * 64},
-        "metrics": metrics,
+        "run": f"run of {seed}",
+        "seeds": [seed],
+        "tags": {"manifest_digest": "0" * 64},
+        "metrics": {f"{split}/{n}": v for n, v in ({"clips": 40.0} | known | metrics).items()},
     }
 
 
-def record(*, folds: int = 1, **models: list[dict[str, Any]]) -> dict[str, Any]:
+def record(*, protocol: dict[str, Any] | None = None, **models: list[dict[str, Any]]) -> Any:
     return {
         "record": "models",
-        "version": 2,
+        "version": 3,
         "dataset": "fights",
         "command": "make fights",
         "notes": ["small"],
-        "protocol": {"split": "test", "group": "camera", "folds": folds},
+        "protocol": {"split": "test", "group": "camera", "folds": 1} | (protocol or {}),
         "metric": "accuracy",
         "maximise": True,
-        "models": {m: {"parameters": 12345, "runs": runs} for m, runs in models.items()},
-        "baselines": {"header only": {"accuracy": 0.55}},
+        "models": {
+            m: {"kind": "network", "parameters": 12345, "runs": runs} for m, runs in models.items()
+        },
+        "baselines": {"header_only": {"accuracy": 0.55}},
     }
 
 
@@ -49,38 +48,84 @@ def page(**records: dict[str, Any]) -> str:
     return render({f"{name}.json": found for name, found in records.items()}, link="../results")
 
 
-def rows(text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+def rows(text: str) -> list[dict[str, str]]:
+    """By column, of all tables."""
+    found, names = [], None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if not line.startswith("| "):
+            names = None
+        elif names is None:
+            names = cells
+        elif cells[0] != "---":
+            found.append(dict(zip(names, cells, strict=True)))
+    return found
 
 
 def test_models_and_baselines_stand_in_one_table_the_best_first() -> None:
     found = rows(page(a=record(cnn=[run(0.5)], gru=[run(0.7)])))
-    assert [row[:2] for row in found[2:]] == [
-        ["`gru`", "0.700"],
-        ["header only (baseline)", "0.550"],
-        ["`cnn`", "0.500"],
+    assert [(row["model"], row["accuracy"], row["kind"]) for row in found] == [
+        ("`gru`", "0.700", "network"),
+        ("header_only", "0.550", "baseline"),
+        ("`cnn`", "0.500", "network"),
     ]
 
 
 def test_a_row_says_interval_parameters_clips_seed_command_and_record() -> None:
-    row = rows(page(a=record(gru=[run(0.7)])))[2]
-    assert row[2:] == [
-        "0.600 to 0.800", "12,345", "40", "0", "`make fights`", "[a.json](../results/a.json)",
-    ]  # fmt: skip
+    assert rows(page(a=record(gru=[run(0.7)])))[0] == {
+        "model": "`gru`",
+        "kind": "network",
+        "accuracy": "0.700",
+        "interval": "0.600 to 0.800",
+        "parameters": "12,345",
+        "clips": "40",
+        "seeds": "0",
+        "command": "`make fights`",
+        "record": "[a.json](../results/a.json)",
+    }
 
 
-def test_several_seeds_are_their_mean_and_range() -> None:
-    row = rows(page(a=record(gru=[run(0.6, seed=0), run(0.8, seed=1)])))[2]
-    assert row[1:3] == ["0.700", "runs 0.600 to 0.800"]
-    assert row[4:6] == ["40", "0, 1"]
+def test_a_row_says_what_a_clip_costs_and_the_command_of_its_own_where_they_are_known() -> None:
+    found = record(gru=[run(0.7)])
+    costs = {"multiply_adds": 2_140_000_000, "clips_per_second": 1234.5, "command": "make gru"}
+    found["models"]["gru"] |= costs
+    row = rows(page(a=found))[0]
+    assert (row["multiply-adds"], row["clips/s"]) == ("2,140 M", "1,234")
+    assert row["command"] == "`make gru`"
 
 
-def test_the_clips_of_all_folds_count() -> None:
-    found = parse(record(folds=2, gru=[run(0.6, fold=0), run(0.7, fold=1)]))
+def test_a_row_says_what_it_has_over_the_headers_with_the_interval_of_the_difference() -> None:
+    paired = {
+        "over_header_only": 0.1,
+        "over_header_only_low": -0.02,
+        "over_header_only_high": 0.2,
+    }
+    found = rows(page(a=record(gru=[run(0.7, **paired)], cnn=[run(0.5)])))
+    assert found[0]["over header only"] == "+0.100 (-0.020 to +0.200)"
+    assert found[2]["over header only"] == ""
+
+
+def test_a_record_may_have_columns_of_its_own() -> None:
+    found = record(gru=[run(0.7, accuracy_rest=0.65)]) | {"also": {"accuracy_rest": "the rest"}}
+    assert rows(page(a=found))[0]["the rest"] == "0.650"
+
+
+def test_several_runs_are_their_mean_and_range() -> None:
+    row = rows(page(a=record(gru=[run(0.6, seed=0), run(0.8, seed=1)])))[0]
+    assert (row["accuracy"], row["interval"]) == ("0.700", "runs 0.600 to 0.800")
+    assert (row["clips"], row["seeds"]) == ("40", "0, 1")
+
+
+def test_one_run_of_several_seeds_has_its_own_interval() -> None:
+    row = rows(page(a=record(gru=[run(0.6) | {"seeds": [0, 1, 2]}])))[0]
+    assert (row["interval"], row["seeds"]) == ("0.500 to 0.700", "0, 1, 2")
+
+
+def test_a_cross_validation_says_its_folds() -> None:
+    protocol = {"split": "folds", "folds": 5}
+    found = parse(record(protocol=protocol, gru=[run(0.6, split="folds")]))
     assert found is not None
-    assert rows(page(a=found))[2][4] == "80"
-    assert "split by `camera`, 2 folds" in page(a=found)
+    assert "accuracy on folds, split by `camera`, 5 folds" in page(a=found)
 
 
 def test_records_of_one_dataset_and_protocol_share_a_table() -> None:
@@ -96,7 +141,9 @@ def test_another_manifest_is_another_table() -> None:
 
 
 def test_a_run_with_one_source_has_no_interval() -> None:
-    assert rows(page(a=record(gru=[run(0.7, bounds=False)])))[2][2] == ""
+    one = run(0.7)
+    one["metrics"] = {n: v for n, v in one["metrics"].items() if not n.endswith(("_low", "_high"))}
+    assert "interval" not in rows(page(a=record(gru=[one])))[0]
 
 
 @pytest.mark.parametrize("other", [{"record": "speed"}, {"seconds": 3}, [1, 2]])
@@ -107,12 +154,21 @@ def test_files_of_another_kind_are_left_alone(other: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"version": 1}, "x.json has version 1"),
-        ({"models": {"gru": {"runs": [{"seed": 0, "fold": 0}]}}}, "x.json lacks"),
+        ({"version": 2}, "x.json has version 2"),
+        ({"models": {"gru": {"kind": "network", "runs": [{"seeds": [0]}]}}}, "x.json lacks"),
+        ({"models": {"gru": {"kind": "net", "runs": [run(0.5)]}}}, "kind 'net': use one of"),
         ({"protocol": {"split": "val", "group": None, "folds": 1}}, "x.json lacks.*val/accuracy"),
-        ({"models": {"gru": {"runs": [run(0.5), run(0.6)]}}}, "each seed needs each of 1 folds"),
         (
-            {"models": {"a": {"runs": [run(0.5)]}, "b": {"runs": [run(0.5) | OTHER_MANIFEST]}}},
+            {"models": {"gru": {"kind": "network", "runs": [run(0.5), run(0.6)]}}},
+            r"runs of seeds \[0, 0\], and each counts once",
+        ),
+        (
+            {
+                "models": {
+                    "a": {"kind": "network", "runs": [run(0.5)]},
+                    "b": {"kind": "network", "runs": [run(0.5) | OTHER_MANIFEST]},
+                }
+            },
             "not measured on the same manifest",
         ),
     ],

@@ -82,14 +82,14 @@ def assign(videos: Sequence[Video], config: SplitConfig) -> list[Video]:
     Errors: UserError if a group's videos have different splits already, or if a split would lack
     a class.
     """
-    usable = [video for video in videos if _is_usable(video)]
+    usable = [video for video in videos if is_usable(video)]
     if not usable:
         return _assign_unlabelled(videos, config)
     chosen = _given_splits(usable)
-    if any(_unit(video) not in chosen for video in usable):
+    if any(unit_of(video) not in chosen for video in usable):
         chosen = _choose(usable, chosen, config)
     return [
-        replace(video, split=chosen[_unit(video)] if _is_usable(video) else None)
+        replace(video, split=chosen[unit_of(video)] if is_usable(video) else None)
         for video in videos
     ]
 
@@ -100,7 +100,7 @@ def _assign_unlabelled(videos: Sequence[Video], config: SplitConfig) -> list[Vid
     Too few videos to give each side one are left without, since nothing can be learned from them.
     """
     as_one_class = [replace(v, labels=("",)) for v in videos if v.error is None and not v.labels]
-    if len({_unit(video) for video in as_one_class}) < len(SPLITS):
+    if len({unit_of(video) for video in as_one_class}) < len(SPLITS):
         return [replace(video, split=None) for video in videos]
     split_of = {video.video_id: video.split for video in assign(as_one_class, config)}
     return [replace(video, split=split_of.get(video.video_id)) for video in videos]
@@ -145,18 +145,18 @@ def _sides(counts: Counter[str]) -> str:
     return ", ".join(f"{counts[split]} {split}" for split in order if counts[split])
 
 
-def _is_usable(video: Video) -> bool:
+def is_usable(video: Video) -> bool:
     return bool(video.labels) and video.error is None
 
 
-def _unit(video: Video) -> tuple[str, str]:
+def unit_of(video: Video) -> tuple[str, str]:
     """What is dealt as one. A group may be named like a video's id, so the kind stands first."""
     return ("group", video.group) if video.group is not None else ("video", video.video_id)
 
 
 def _given_splits(videos: Sequence[Video]) -> dict[tuple[str, str], str]:
     check_no_leak(videos)
-    given = {_unit(video): video.split for video in videos if video.split is not None}
+    given = {unit_of(video): video.split for video in videos if video.split is not None}
     if unknown := sorted(set(given.values()) - set(SPLITS)):
         raise UserError(f"unknown splits {', '.join(unknown)}; they are {', '.join(SPLITS)}")
     return given
@@ -167,18 +167,18 @@ def _choose(
 ) -> dict[tuple[str, str], str]:
     """The split of every unit: the given ones, and the others dealt around them."""
     wanted = [name for name in SPLITS if getattr(config, name) > 0.0]
-    names = sorted({_unit(video) for video in videos})
+    names = sorted({unit_of(video) for video in videos})
     labels = sorted({label for video in videos for label in video.labels})
-    counts = _count(videos, names, labels)
+    counts = count_labels(videos, names, labels)
     held = np.array([wanted.index(given[n]) if given.get(n) in wanted else -1 for n in names])
     movable = np.array([name not in given for name in names])
     shares = np.array([getattr(config, name) for name in wanted])
-    sides = _deal(counts, held, movable, shares, seed=config.seed)
+    sides = deal(counts, held, movable, shares, seed=config.seed)
     _check_classes(counts, sides, wanted, labels)
     return dict(given) | {names[i]: wanted[sides[i]] for i in np.flatnonzero(movable)}
 
 
-def _count(
+def count_labels(
     videos: Sequence[Video], names: Sequence[tuple[str, str]], labels: Sequence[str]
 ) -> np.ndarray:
     """(units, labels): how many videos of each label each unit holds."""
@@ -187,12 +187,17 @@ def _count(
     counts = np.zeros((len(names), len(labels)))
     for video in videos:
         for label in video.labels:
-            counts[row[_unit(video)], column[label]] += 1
+            counts[row[unit_of(video)], column[label]] += 1
     return counts
 
 
-def _deal(
-    counts: np.ndarray, held: np.ndarray, movable: np.ndarray, shares: np.ndarray, *, seed: int
+def deal(
+    counts: np.ndarray,
+    held: np.ndarray,
+    movable: np.ndarray,
+    shares: np.ndarray,
+    *,
+    seed: int | Sequence[int],
 ) -> np.ndarray:
     """The split of each unit, (units,): the best of several seeded tries.
 

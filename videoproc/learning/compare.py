@@ -16,13 +16,19 @@ from videoproc.types import Row
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     """What two models told of the same samples, in the same order, and what is left out: samples
-    that one of them alone was measured on, and those whose label was another then."""
+    that one of them alone was measured on, and those whose label was another then.
+
+    more_a, more_b: what further trainings told of the same samples in that order: metrics are then
+    means over all of a model's.
+    """
 
     a: Scored
     b: Scored
     only_a: int
     only_b: int
     relabelled: int
+    more_a: Sequence[Scored] = ()
+    more_b: Sequence[Scored] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -59,9 +65,12 @@ class Disagreement:
         return self.a.confidence + self.b.confidence
 
 
-def pair(a: Scored, b: Scored) -> Pair:
+def pair(
+    a: Scored, b: Scored, *, more_a: Sequence[Scored] = (), more_b: Sequence[Scored] = ()
+) -> Pair:
     """The samples of both: the same span of the same video under the same label.
 
+    more_a, more_b: of further trainings, with the samples of a and of b in their order.
     Not the same clip id: models that take other frames, or another size, are told of other clips
     of one span.
     """
@@ -72,9 +81,13 @@ def pair(a: Scored, b: Scored) -> Pair:
         for place in common
         if a.about[places_a[place]]["label"] == b.about[places_b[place]]["label"]
     ]
+    in_a = np.array([places_a[place] for place in same], np.int64)
+    in_b = np.array([places_b[place] for place in same], np.int64)
     return Pair(
-        a=a.take(np.array([places_a[place] for place in same], np.int64)),
-        b=b.take(np.array([places_b[place] for place in same], np.int64)),
+        a=a.take(in_a),
+        b=b.take(in_b),
+        more_a=[scored.take(in_a) for scored in more_a],
+        more_b=[scored.take(in_b) for scored in more_b],
         only_a=len(places_a) - len(common),
         only_b=len(places_b) - len(common),
         relabelled=len(common) - len(same),
@@ -92,29 +105,37 @@ def differences(found: Pair, task: Task) -> list[Difference]:
     """Each metric that is not of one class only, the monitored one first, then the loss, then
     the monitored one of whole videos where these have several clips."""
     a, b, monitor = found.a, found.b, task.metrics.MONITOR
+    all_a, all_b = [a, *found.more_a], [b, *found.more_b]
     shared = _summary(a, task).keys() & _summary(b, task).keys()
     names = sorted((n for n in shared if "/" not in n), key=lambda n: (n != monitor, n))
 
-    def numbers_of(scored: Scored) -> Callable[[np.ndarray], np.ndarray]:
-        def numbers(indices: np.ndarray) -> np.ndarray:
+    def numbers_of(sets: Sequence[Scored]) -> Callable[[np.ndarray], np.ndarray]:
+        def numbers(scored: Scored, indices: np.ndarray) -> np.ndarray:
             summary = task.metrics.summarise(select(scored.scores, indices), scored.spec)
             return np.array([*(summary[n] for n in names), scored.losses[indices].mean()])
 
-        return numbers
+        return lambda indices: np.mean([numbers(one, indices) for one in sets], axis=0)
 
     all_samples = np.arange(len(a.about))
     compared = _compare(
-        [*names, "loss"], numbers_of(a), numbers_of(b), all_samples=all_samples, groups=a.sources
+        [*names, "loss"],
+        numbers_of(all_a),
+        numbers_of(all_b),
+        all_samples=all_samples,
+        groups=a.sources,
     )
     first, video_b = np.unique(
         [row["video_id"] for row in a.about], return_index=True, return_inverse=True
     )[1:]
     if task.videos and len(first) < len(a.about):
-        by_video = [task.videos.of_videos(scored.scores, video_b) for scored in (a, b)]
+        by_video_a, by_video_b = (
+            [task.videos.of_videos(scored.scores, video_b) for scored in sets]
+            for sets in (all_a, all_b)
+        )
         compared += _compare(
             [f"video_{monitor}"],
-            _monitored(by_video[0], a.spec, task),
-            _monitored(by_video[1], b.spec, task),
+            _monitored(by_video_a, a.spec, task),
+            _monitored(by_video_b, b.spec, task),
             all_samples=np.arange(len(first)),
             groups=[a.sources[index] for index in first],
         )
@@ -125,10 +146,14 @@ def _summary(scored: Scored, task: Task) -> dict[str, float]:
     return task.metrics.summarise(scored.scores, scored.spec)
 
 
-def _monitored(scores: Scores, spec: Spec, task: Task) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda indices: np.array(
-        [task.metrics.summarise(select(scores, indices), spec)[task.metrics.MONITOR]]
-    )
+def _monitored(
+    sets: Sequence[Scores], spec: Spec, task: Task
+) -> Callable[[np.ndarray], np.ndarray]:
+    def monitored(indices: np.ndarray) -> np.ndarray:
+        summaries = [task.metrics.summarise(select(scores, indices), spec) for scores in sets]
+        return np.array([np.mean([summary[task.metrics.MONITOR] for summary in summaries])])
+
+    return monitored
 
 
 def _compare(

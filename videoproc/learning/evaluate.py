@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from videoproc.tasks import Scores, Spec, Task
 
 RESAMPLINGS = 1000
 CONFIDENCE = 0.95
+Statistic = TypeVar("Statistic", float, np.ndarray)
 LOSS = "loss of a sample"  # beside the task's own scores, under a name that no task uses
 
 
@@ -84,12 +86,12 @@ def interval(
 
 
 def paired_interval(
-    statistic_a: Callable[[np.ndarray], np.ndarray],
-    statistic_b: Callable[[np.ndarray], np.ndarray],
+    statistic_a: Callable[[np.ndarray], Statistic],
+    statistic_b: Callable[[np.ndarray], Statistic],
     *,
     groups: Sequence[str | None],
     seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray] | None:
+) -> tuple[Statistic, Statistic] | None:
     """The 95 % interval of `statistic_b(indices) - statistic_a(indices)`, by group as `interval`.
 
     Both are taken of the same samples each time, so what is easy or hard for both falls out. The

@@ -51,7 +51,21 @@ class StandardisedConv2d(nn.Conv2d):
         return self._conv_forward(x_nchw, self.gain * standardised(self.weight), self.bias)
 
 
-class StandardisedConv3d(nn.Conv3d):
+class Conv3d(nn.Conv3d):
+    """torch's, in float32 where bfloat16 is wrong: on CPUs (oneDNN in torch 2.13) the gradient of
+    filters that are longer in time than the maps is made of memory that nobody wrote."""
+
+    def _conv_forward(
+        self, x_ncthw: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        wrong = x_ncthw.device.type == "cpu" and x_ncthw.shape[2] < self.kernel_size[0]
+        if wrong and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return super()._conv_forward(x_ncthw.float(), weight, bias)
+        return super()._conv_forward(x_ncthw, weight, bias)
+
+
+class StandardisedConv3d(Conv3d):
     """Conv3d with standardised filters."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -73,7 +87,7 @@ def standardised(filters: torch.Tensor) -> torch.Tensor:
 
 _AFTER_RELU = 2 / (1 - 1 / math.pi)  # 1 / the variance of relu(x), x standard normal
 
-_CONVOLUTIONS = {2: (nn.Conv2d, StandardisedConv2d), 3: (nn.Conv3d, StandardisedConv3d)}
+_CONVOLUTIONS = {2: (nn.Conv2d, StandardisedConv2d), 3: (Conv3d, StandardisedConv3d)}
 
 
 def initialise(module: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -11,16 +12,23 @@ from videoproc.types import Row
 
 MAX_PARTS = 24
 MAX_NAME_CHARS = 32
+MAX_TITLE_CHARS = 100  # a line of a panel
 
 
 def breakdown(
-    parts: Sequence[Row], *, by: str, value: str, overall: float, maximise: bool = True
+    parts: Sequence[Row],
+    *,
+    by: str,
+    value: str,
+    overall: float,
+    maximise: bool = True,
+    title: str = "",
 ) -> Figure:
     """One bar a part, the worst on top; of very many the worst and the largest.
 
     parts: rows with `by` (a name), `value`, `clips`, `videos` and `labels` (how many there are
     in the part). A part of one label is pale: there a model that knows the part only, the camera
-    say, knows the label.
+    say, knows the label. title: a sentence above all of it.
     """
     sign = 1 if maximise else -1
     worst_first = sorted(parts, key=lambda part: (sign * part[value], -part["clips"]))
@@ -36,9 +44,11 @@ def breakdown(
     size = (8.0 * len(panels), 1.6 + 0.3 * rows)
     figure = Figure(figsize=size, layout="constrained")
     all_axes = figure.subplots(1, len(panels), sharex=True, squeeze=False)[0]
-    for axes, (title, shown) in zip(all_axes, panels.items(), strict=True):
+    for axes, (which, shown) in zip(all_axes, panels.items(), strict=True):
         _draw(axes, shown, by=by, value=value, overall=overall)
-        axes.set_title(title)
+        axes.set_title(which)
+    if title:
+        figure.suptitle(textwrap.fill(title, MAX_TITLE_CHARS * len(panels)), fontsize=9)
     handles = {
         label: handle
         for axes in all_axes

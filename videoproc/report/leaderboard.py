@@ -2,16 +2,21 @@
 
 A record is a JSON file:
 
-    {"record": "models", "version": 2,
+    {"record": "models", "version": 3,
      "dataset": name, "command": what made the runs, "notes": [what to know of the figures],
-     "protocol": {"split": "test", "group": what keeps videos together or null, "folds": 1},
+     "protocol": {"split": "test" or "folds", "group": what keeps videos together or null,
+                  "folds": 1},
      "metric": "accuracy", "maximise": true, "machine": {...},
-     "models": {name: {"parameters": int or null,
-                       "runs": [{"run": id, "seed": 0, "fold": 0, "train_s": s,
+     "also": {metric: the title of its column},
+     "models": {name: {"kind": "network", "classical" or "baseline", "command": its own or none,
+                       "parameters": int or null, "multiply_adds": of a clip or null,
+                       "clips_per_second": answered, or null,
+                       "runs": [{"run": id, "seeds": [0], "train_s": s,
                                  "tags": {"manifest_digest": ..., ...},
                                  "metrics": {"test/accuracy": ..., "test/clips": ...}, ...}]}},
      "baselines": {name: {"accuracy": ...}}}
 
+A run of a cross-validation has all its folds and seeds in its metrics, which are then means.
 Files with another "record" are no business of this page's.
 """
 
@@ -21,19 +26,23 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 from videoproc.types import UserError
 
 RECORD = "models"
-RECORD_VERSION = 2
+RECORD_VERSION = 3
+KINDS = ("network", "classical", "baseline")
+OVER_HEADER_ONLY = "over_header_only"  # a metric, with _low and _high, of evaluations
 HEAD = """# Leaderboard
 
 Written by `python -m pipelines.leaderboard` from the records in `benchmarks/results/`; do not edit
 it by hand: `--check` refuses a row that no record gives. Only rows of one table compare: they were
 measured on the same videos, split the same way. An interval is the 95 % one, resampled by source;
-where a model was trained more than once, the figure is the mean and the range is that of the runs.
+where a model was trained more than once, the figure is the mean over its seeds. *Over header
+only* is what a model has more than a forest that sees the files' headers and no pixel, on the same
+videos, with the interval of the difference. *Clips/s* are answered, decoding left out, on the
+record's machine.
 """
 
 
@@ -43,7 +52,7 @@ class Row:
 
     key: tuple[str, str, str]  # title of the table, model or baseline, file of the record
     value: float
-    line: str
+    cells: Mapping[str, str]  # by column
 
 
 def parse_record(text: str, *, file: str) -> dict[str, Any] | None:
@@ -74,36 +83,61 @@ def _check(record: Mapping[str, Any], file: str) -> None:
         _ = record[name]
     digests = set()
     for model, found in record["models"].items():
-        done = [(run["seed"], run["fold"]) for run in found["runs"]]
-        seeds = {seed for seed, _ in done}
-        wanted = sorted(product(sorted(seeds), range(record["protocol"]["folds"])))
-        if not done or sorted(done) != wanted:
+        if found["kind"] not in KINDS:
             raise UserError(
-                f"record {file}: model {model!r} has runs of (seed, fold) {sorted(done)}, and each "
-                f"seed needs each of {record['protocol']['folds']} folds once"
+                f"record {file}: model {model!r} is of kind {found['kind']!r}: use one of "
+                f"{', '.join(KINDS)}"
+            )
+        seeds = [seed for run in found["runs"] for seed in run["seeds"]]
+        if not seeds or len(set(seeds)) != len(seeds):
+            raise UserError(
+                f"record {file}: model {model!r} has runs of seeds {seeds}, and each counts once"
             )
         for run in found["runs"]:
             _ = run["run"], run["metrics"][f"{split}/{metric}"], run["metrics"][f"{split}/clips"]
-        digests.add(tuple(sorted({run["tags"]["manifest_digest"] for run in found["runs"]})))
+            digests.add(run["tags"]["manifest_digest"])
     if len(digests) > 1:
         raise UserError(f"record {file}: its models were not measured on the same manifest")
 
 
 def render(records: Mapping[str, Mapping[str, Any]], *, link: str) -> str:
     """The page: records by file name; `link` is the way from the page to their folder."""
-    tables: dict[str, list[Row]] = defaultdict(list)
-    notes: dict[str, list[str]] = defaultdict(list)
-    heads: dict[str, str] = {}
+    of_title: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for file, record in sorted(records.items()):
-        title = _title(record)
-        heads[title] = _head(record["metric"])
-        tables[title] += _rows(record, title=title, file=file, link=link)
-        notes[title] += [note for note in record["notes"] if note not in notes[title]]
+        of_title[_title(record)][file] = record
     lines = [HEAD]
-    for title, rows in tables.items():
-        lines += [f"## {title}\n", heads[title], *(row.line for row in _best_first(rows, records))]
-        lines += ["", *(f"- {note}" for note in notes[title]), *([""] if notes[title] else [])]
+    for title, there in of_title.items():
+        lines += [f"## {title}\n", *_table(title, there, link=link), ""]
+        notes = dict.fromkeys(note for record in there.values() for note in record["notes"])
+        lines += [*(f"- {note}" for note in notes), *([""] if notes else [])]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(title: str, records: Mapping[str, Mapping[str, Any]], *, link: str) -> list[str]:
+    """Its lines; columns that no row has anything in are left out."""
+    names = _columns(records)
+    rows = [
+        row
+        for file, record in records.items()
+        for row in _rows(record, title=title, file=file, link=link)
+    ]
+    used = [name for name in names if any(row.cells.get(name) for row in rows)]
+    lines = [_line(used), _line(["---"] * len(used))]
+    for row in _best_first(rows, records):
+        lines.append(_line([row.cells.get(name, "") for name in used]))
+    return lines
+
+
+def _columns(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    first = next(iter(records.values()))
+    also = dict.fromkeys(
+        title for record in records.values() for title in record.get("also", {}).values()
+    )
+    return [
+        *("model", "kind", first["metric"], "interval", "over header only"),
+        *also,
+        *("parameters", "multiply-adds", "clips/s", "clips", "seeds", "command", "record"),
+    ]
 
 
 def _best_first(rows: Sequence[Row], records: Mapping[str, Mapping[str, Any]]) -> list[Row]:
@@ -122,51 +156,78 @@ def _title(record: Mapping[str, Any]) -> str:
     )
 
 
-def _head(metric: str) -> str:
-    names = ["model", metric, "interval", "parameters", "clips", "seeds", "command", "record"]
-    return _line(names) + "\n" + _line(["---"] * len(names))
-
-
 def _rows(record: Mapping[str, Any], *, title: str, file: str, link: str) -> list[Row]:
-    end = [f"`{record['command']}`", f"[{file}]({link}/{file})"]
-    rows = []
+    metric, rows = record["metric"], []
+    source = {"command": f"`{record['command']}`", "record": f"[{file}]({link}/{file})"}
     for model, found in record["models"].items():
-        value, between, clips = _figures(found["runs"], record)
-        seeds = ", ".join(str(seed) for seed in sorted({run["seed"] for run in found["runs"]}))
-        parameters = found.get("parameters")
-        cells = [
-            f"`{model}`",
-            f"{value:.3f}",
-            between,
-            "" if parameters is None else f"{parameters:,}",
-            f"{clips}",
-            seeds,
-            *end,
-        ]
-        rows.append(Row(key=(title, cells[0], file), value=value, line=_line(cells)))
+        value = _mean(found["runs"], record, metric)
+        assert value is not None
+        cells = source | _cells(model, found, record)
+        rows.append(Row(key=(title, cells["model"], file), value=value, cells=cells))
     for name, metrics in record["baselines"].items():
-        value = metrics[record["metric"]]
-        cells = [f"{name} (baseline)", f"{value:.3f}", "", "", "", "", *end]
-        rows.append(Row(key=(title, cells[0], file), value=value, line=_line(cells)))
+        cells = source | {"model": name, "kind": "baseline", metric: f"{metrics[metric]:.3f}"}
+        rows.append(Row(key=(title, name, file), value=metrics[metric], cells=cells))
     return rows
 
 
-def _figures(
-    runs: Sequence[Mapping[str, Any]], record: Mapping[str, Any]
-) -> tuple[float, str, int]:
-    """Mean, interval or range, and the clips that each seed was measured on."""
+def _cells(model: str, found: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, str]:
+    runs, metric = found["runs"], record["metric"]
+    clips = runs[0]["metrics"][f"{record['protocol']['split']}/clips"]
+    cells = {
+        "model": f"`{model}`",
+        "kind": found["kind"],
+        metric: f"{_mean(runs, record, metric):.3f}",
+        "interval": _interval(runs, record),
+        "over header only": _over_header_only(runs, record),
+        "parameters": _counted(found.get("parameters")),
+        "multiply-adds": _in_millions(found.get("multiply_adds")),
+        "clips/s": _counted(found.get("clips_per_second")),
+        "clips": f"{clips:.0f}",
+        "seeds": ", ".join(str(seed) for seed in sorted(s for run in runs for s in run["seeds"])),
+    }
+    for name, title in record.get("also", {}).items():
+        value = _mean(runs, record, name)
+        cells[title] = "" if value is None else f"{value:.3f}"
+    return cells | ({"command": f"`{found['command']}`"} if found.get("command") else {})
+
+
+def _mean(
+    runs: Sequence[Mapping[str, Any]], record: Mapping[str, Any], metric: str
+) -> float | None:
+    """Over the seeds; None where a run does not have it."""
+    name = f"{record['protocol']['split']}/{metric}"
+    if not all(name in run["metrics"] for run in runs):
+        return None
+    seeds = sum(len(run["seeds"]) for run in runs)
+    return float(sum(run["metrics"][name] * len(run["seeds"]) for run in runs) / seeds)
+
+
+def _interval(runs: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> str:
+    """By source, of one run; of several the range of the runs."""
     name = f"{record['protocol']['split']}/{record['metric']}"
-    clips = f"{record['protocol']['split']}/clips"
     values = [run["metrics"][name] for run in runs]
-    first = runs[0]["metrics"]
-    between = ""
     if len(runs) > 1:
-        between = f"runs {min(values):.3f} to {max(values):.3f}"
-    elif f"{name}_low" in first:
-        between = f"{first[f'{name}_low']:.3f} to {first[f'{name}_high']:.3f}"
-    of_one_seed = [run for run in runs if run["seed"] == runs[0]["seed"]]
-    total = sum(int(run["metrics"][clips]) for run in of_one_seed)
-    return sum(values) / len(values), between, total
+        return f"runs {min(values):.3f} to {max(values):.3f}"
+    metrics = runs[0]["metrics"]
+    known = f"{name}_low" in metrics
+    return f"{metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f}" if known else ""
+
+
+def _over_header_only(runs: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> str:
+    value = _mean(runs, record, OVER_HEADER_ONLY)
+    if value is None:
+        return ""
+    low, high = (_mean(runs, record, f"{OVER_HEADER_ONLY}_{end}") for end in ("low", "high"))
+    between = "" if len(runs) > 1 or low is None else f" ({low:+.3f} to {high:+.3f})"
+    return f"{value:+.3f}{between}"
+
+
+def _counted(number: float | None) -> str:
+    return "" if number is None else f"{number:,.0f}"
+
+
+def _in_millions(number: float | None) -> str:
+    return "" if number is None else f"{number / 1e6:,.0f} M"
 
 
 def _line(cells: Sequence[str]) -> str:

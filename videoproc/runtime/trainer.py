@@ -44,8 +44,8 @@ from videoproc.learning.loop import Report, Trainer
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
 from videoproc.runtime.news import Epoch, News, Notice, Started, Stopped
-from videoproc.runtime.placement import Placement
 from videoproc.runtime.rendezvous import AtOwnAddress
+from videoproc.runtime.shared_folder import NODE_ID, check_all_see, check_seen, forget
 from videoproc.runtime.workers import Resources, WorkerConfig, awaited, needs_of_each
 from videoproc.storage import Anywhere
 from videoproc.tasks import select_task
@@ -55,9 +55,6 @@ POLL_S = 0.5
 START_S = 10.0  # workers that start at once are up by then: nothing to say
 SAY_AGAIN_S = 60.0
 NO_DEADLINE_S = 120.0  # what Ray Train gives a node that goes nobody knows when
-LOOK_S = 60.0
-NODE_ID = "ray.io/node-id"  # Ray's own label
-DRIVER_WROTE = ".driver"  # in the folder of checkpoints; who does not see it sees another folder
 # Of the half minute of notice that some clouds give, 5 s would be too many to lose.
 os.environ.setdefault("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "2")
 # Ray Train counts a lost node's cores for some seconds more, and then waits so long before it
@@ -93,7 +90,7 @@ def fit(
     WorkersLostError; what the workers raise.
     """
     needs = needs_of_each(workers)
-    _check_all_see(assignment.folder, workers.placement)
+    check_all_see(assignment.folder, workers.placement)
     # Where the queue's process dies it is started anew: what it held stands in the checkpoint.
     here = {NODE_ID: ray.get_runtime_context().get_node_id()}
     heard = Queue(actor_options={"num_cpus": 0, "max_restarts": -1, "label_selector": here})
@@ -128,8 +125,7 @@ def fit(
         raise
     finally:
         shutil.rmtree(scratch / assignment.folder.name, ignore_errors=True)
-        if isinstance(assignment.folder, Path):
-            (assignment.folder / DRIVER_WROTE).unlink(missing_ok=True)
+        forget(assignment.folder)
 
 
 def _scaling(workers: WorkerConfig, needs: Resources) -> ScalingConfig:
@@ -143,46 +139,11 @@ def _scaling(workers: WorkerConfig, needs: Resources) -> ScalingConfig:
     )
 
 
-def _check_all_see(folder: Anywhere, placement: Placement) -> None:
-    """UserError where checkpoints are to lie on a disk that not every node has."""
-    if not isinstance(folder, Path):
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / DRIVER_WROTE).touch()
-    others = [
-        node["NodeID"]
-        for node in ray.nodes()
-        if node["Alive"]
-        and node["NodeID"] != ray.get_runtime_context().get_node_id()
-        and placement.admits(node["Labels"])
-    ]
-    look = ray.remote(num_cpus=0)(os.path.exists)
-    asked = {
-        look.options(label_selector={NODE_ID: node}).remote(str(folder / DRIVER_WROTE)): node
-        for node in others
-    }
-    # A node that is about to go may not answer. Who trains looks again.
-    answered, _ = (
-        ray.wait(list(asked), num_returns=len(asked), timeout=LOOK_S) if asked else ([], [])
-    )
-    for answer in answered:
-        if not ray.get(answer):
-            raise _unseen(folder, asked[answer])
-
-
-def _unseen(folder: Path, node: str) -> UserError:
-    return UserError(
-        f"checkpoints are to lie in {str(folder)!r}, which node {node[:8]} does not see: name a "
-        "folder that all machines share, or one in an object store (--checkpoints s3://...)"
-    )
-
-
 def _train_worker(config: dict[str, Any]) -> None:
     assignment: Assignment = config["assignment"]
     heard: Queue = config["heard"]
     folder = assignment.folder
-    if isinstance(folder, Path) and not (folder / DRIVER_WROTE).exists():
-        raise _unseen(folder, ray.get_runtime_context().get_node_id())
+    check_seen(folder)
     device = ray.train.torch.get_device()
     if device.type == "cpu":
         torch.set_num_threads(_own_cpus())

@@ -7,7 +7,7 @@ NumPy until the loader moves them to torch; `spec` is what a task learns from th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -93,6 +93,23 @@ class MeasuresModule(Protocol):
         """Metrics by name, none of them one of `summarise`; undefined ones are left out."""
 
 
+class TemperatureModule(Protocol):
+    """temperature.py: probabilities set right by one number, which samples decide that nothing was
+    learned from. No answer changes by it. A task may have none."""
+
+    def fit(self, scores: Scores, /) -> float | None:
+        """The temperature; None where the samples are too few."""
+
+    def scale(self, scores: Scores, temperature: float, /) -> Scores:
+        """The scores at this temperature."""
+
+    def measures(self, scaled: Scores, /) -> dict[str, float]:
+        """Metrics of scaled scores by name, each ending in `_scaled`."""
+
+    def plots(self, scores: Scores, scaled: Scores, temperature: float, /) -> dict[str, Figure]:
+        """Figures that show both, in place of those of the same names in `plots`."""
+
+
 class VideosModule(Protocol):
     """videos.py: the clips of one video taken together. A task may have none."""
 
@@ -144,11 +161,27 @@ class OutputsModule(Protocol):
         """The network as others use it: uint8 frames (B, T, H, W, 3) in, the answer out."""
 
 
-class BaselinesModule(Protocol):
-    """baselines.py: what must be beaten. A task may have none."""
+class ClassesModule(Protocol):
+    """classes.py: the task as a choice of one class a sample, for what is no network: classifiers
+    of vectors, and baselines. A task may have none."""
 
-    def baselines(self, train: Sequence[Video], measured: Sequence[Video], /) -> dict[str, float]:
-        """Numbers by name, from readable videos, without the model."""
+    def target_b(self, rows: Sequence[Row], spec: Spec, /) -> np.ndarray:
+        """(B,) int64 class numbers; -1 of a class that `spec` does not have."""
+
+    def told(self, probabilities: np.ndarray, target_b: np.ndarray, /) -> tuple[Scores, np.ndarray]:
+        """Scores and losses (B,) of probabilities (B, K), as `metrics` and `loss` make them of a
+        network's outputs."""
+
+
+Baseline = Callable[[Sequence[Video], Sequence[Video], Spec, int], np.ndarray]
+"""(videos to learn from, videos to answer for, spec, seed) to probabilities (N, K). Videos are
+readable; one is there once for each of its samples."""
+
+
+class BaselinesModule(Protocol):
+    """baselines.py: what must be beaten, without a pixel. A task that has `classes` may have it."""
+
+    BASELINES: Mapping[str, Baseline]
 
 
 @dataclass(frozen=True)
@@ -164,8 +197,10 @@ class Task:
     metrics: MetricsModule
     outputs: OutputsModule
     plots: PlotsModule | None = None
+    classes: ClassesModule | None = None
     baselines: BaselinesModule | None = None
     measures: MeasuresModule | None = None
+    temperature: TemperatureModule | None = None
     videos: VideosModule | None = None
     mistakes: MistakesModule | None = None
     training_loss: TrainingLossModule | None = None

@@ -2,6 +2,7 @@
 
 from videoproc.tasks.classification import (
     baselines,
+    classes,
     loss,
     measures,
     metrics,
@@ -9,6 +10,7 @@ from videoproc.tasks.classification import (
     outputs,
     plots,
     targets,
+    temperature,
     training_loss,
     videos,
 )
@@ -20,8 +22,10 @@ TASK = Task(
     metrics,
     outputs,
     plots=plots,
+    classes=classes,
     baselines=baselines,
     measures=measures,
+    temperature=temperature,
     videos=videos,
     mistakes=mistakes,
     training_loss=training_loss,

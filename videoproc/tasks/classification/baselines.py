@@ -1,40 +1,48 @@
-"""What must be beaten: a model that never sees a pixel."""
+"""What must be beaten: the most frequent class, and a forest on headers. Neither sees a pixel."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
 
+from videoproc.tasks.task import Baseline, Spec
 from videoproc.types import Video
 
 TREES = 300
 
 
-def baselines(train: Sequence[Video], measured: Sequence[Video]) -> dict[str, float]:
-    """header_only_accuracy: a forest on the headers of `train`, measured on `measured`."""
-    train = [video for video in train if video.label is not None]
-    measured = [video for video in measured if video.label is not None]
-    if not train or not measured:
-        return {}
-    told = header_predictions(train, measured)
-    hits = [video.label == label for video, label in zip(measured, told, strict=True)]
-    return {"header_only_accuracy": float(np.mean(hits))}
+def majority(
+    train: Sequence[Video], measured: Sequence[Video], spec: Spec, seed: int
+) -> np.ndarray:
+    """The class shares of the samples that are learned from: always the most frequent is told, of
+    equals the first."""
+    del seed  # there is nothing to draw
+    shares = np.array([sum(v.label == label for v in train) for label in spec["classes"]], float)
+    return np.tile(shares / shares.sum(), (len(measured), 1))
 
 
-def header_predictions(
-    train: Sequence[Video], test: Sequence[Video], *, seed: int = 0
-) -> list[str]:
-    """The labels of `test` as a random forest tells them from the files' headers alone.
+def header_only(
+    train: Sequence[Video], measured: Sequence[Video], spec: Spec, seed: int
+) -> np.ndarray:
+    """A random forest on the files' headers: size, codec, resolution, rate, frames and duration.
 
-    Size, codec, resolution, rate, frames and duration: where these give the label away, a
-    network's accuracy says little. Both lists hold readable, labelled videos.
+    Where these give the label away, a network's accuracy says little. It learns from each video
+    once, however many samples that has.
     """
-    codecs = sorted({video.codec or "" for video in train})
+    from sklearn.ensemble import RandomForestClassifier  # slow to import: workers do without
+
+    learned = {v.video_id: v for v in train if v.label in spec["classes"]}.values()
+    codecs = sorted({video.codec or "" for video in learned})
+    labels = [spec["classes"].index(video.label) for video in learned]
     forest = RandomForestClassifier(TREES, random_state=seed, min_samples_leaf=2)
-    forest.fit(_fields(train, codecs), [video.label for video in train])
-    return [str(label) for label in forest.predict(_fields(test, codecs))]
+    forest.fit(_fields(list(learned), codecs), labels)
+    made = np.zeros((len(measured), len(spec["classes"])))
+    made[:, forest.classes_] = forest.predict_proba(_fields(measured, codecs))
+    return made
+
+
+BASELINES: Mapping[str, Baseline] = {"majority": majority, "header_only": header_only}
 
 
 def _fields(videos: Sequence[Video], codecs: Sequence[str]) -> np.ndarray:

@@ -29,7 +29,7 @@ def plots(scores: Scores, spec: Spec) -> dict[str, Figure]:
         "confusion_matrix.png": _confusion(scores, spec),
         "roc.png": _roc(scores, spec),
         "precision_recall.png": _precision_recall(scores, spec),
-        "calibration.png": _calibration(scores),
+        "calibration.png": calibration_plot(scores),
     }
 
 
@@ -128,25 +128,37 @@ def _draw(
         figure.legend(loc="outside right center", fontsize=9)
 
 
-def _calibration(scores: Scores) -> Figure:
-    """Accuracy against confidence, and below it how many clips each point stands for."""
+def calibration_plot(
+    scores: Scores, scaled: Scores | None = None, *, temperature: float = 1.0
+) -> Figure:
+    """Accuracy against confidence, and below it how many clips each point stands for; where there
+    are scaled scores, their curve and their clips too."""
     found = reliability(scores)
     figure = Figure(figsize=(5.2, 6.0), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     centres, width = (found.edges[:-1] + found.edges[1:]) / 2, found.edges[1] - found.edges[0]
     bars = {"width": 0.92 * width, "color": "tab:blue"}
     used = found.count > 0
+    title = f"expected calibration error {expected_calibration_error(found):.3f}"
     upper.plot([0, 1], [0, 1], color="grey", linestyle=":", label="calibrated")
     upper.bar(centres[used], found.accuracy[used], alpha=0.4, label="accuracy of the bin", **bars)
     upper.plot(found.confidence[used], found.accuracy[used], "o-", color="tab:blue")
-    upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
-    upper.set_title(f"expected calibration error {expected_calibration_error(found):.3f}")
-    figure.legend(loc="outside lower center", ncols=2)
     lower.bar_label(
         lower.bar(centres, found.count, **bars),
         labels=[str(count) if count else "" for count in found.count],
         fontsize=8,
     )
+    if scaled is not None:
+        after = reliability(scaled)
+        there = after.count > 0
+        label = f"at temperature {temperature:.2f}"
+        style = {"color": "tab:orange", "label": label}
+        upper.plot(after.confidence[there], after.accuracy[there], "s--", **style)
+        lower.step(after.edges, [*after.count, after.count[-1]], where="post", color="tab:orange")
+        title += f", {expected_calibration_error(after):.3f} {label}"
+    upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+    upper.set_title(title, fontsize=10)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     lower.margins(y=0.25)
     lower.set(xlabel="confidence", ylabel="clips")
     return figure

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from videoproc import schema
+from videoproc.tasks.classification.classes import target_b
 from videoproc.tasks.task import Spec
 from videoproc.types import Row, UserError
 
@@ -32,8 +33,7 @@ def num_outputs(spec: Spec) -> int:
 
 def make_batch(rows: Sequence[Row], spec: Spec) -> dict[str, np.ndarray]:
     """frames: uint8 (B, T, H, W, 3); target: int64 (B,), -1 for a class not seen in training."""
-    index = {label: position for position, label in enumerate(spec["classes"])}
     return {
         "frames": np.stack([schema.frames_of(row) for row in rows]),
-        "target": np.array([index.get(row["label"], -1) for row in rows], np.int64),
+        "target": target_b(rows, spec),
     }

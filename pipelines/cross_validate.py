@@ -1,0 +1,563 @@
+"""Measure a model by cross-validation: each video is tested once, by one that never saw it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines import cli
+from pipelines.measuring import SCORES, Measured, measure, put_together
+from pipelines.train import TrainConfig, check_on_dataset
+from videoproc import runlog, schema
+from videoproc.corpus import manifest
+from videoproc.corpus.folds import SIDES, Fold, FoldConfig, folds_key, make_folds, torn_groups
+from videoproc.learning import told as stored
+from videoproc.learning.config import LEARNING_VERSION, LoopConfig
+from videoproc.learning.learner import Learner, Told
+from videoproc.learning.network import Candidate, NetworkLearner, changed
+from videoproc.learning.pooling import FOLDS, FURTHER, mean_intervals, pool
+from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
+from videoproc.learning.scored import Scored
+from videoproc.report.progress import say
+from videoproc.runtime import folds as runtime
+from videoproc.runtime import session
+from videoproc.runtime.folds import FoldLostError, FoldWorkers, Work
+from videoproc.runtime.placement import Placement
+from videoproc.runtime.shared_folder import held
+from videoproc.storage import Anywhere
+from videoproc.tables import Dataset
+from videoproc.tasks import Task, select_task
+from videoproc.types import Row, UserError, Video
+
+JOB = "cross_validate"
+FOLD = "fold"  # the job of a child run
+SAID = "folds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidateConfig:
+    """What cross_validate does.
+
+    Args:
+        data: the dataset folder.
+        model: the architecture, by name.
+        task: what is learned, by name.
+        model_settings: settings of the architecture that differ from its defaults.
+        loop: how each fold's model is trained; its seed gives way to `seeds`.
+        folds: how the videos are dealt.
+        seeds: of weights, order and dropout, with commas between; each trains on all folds anew.
+        candidates: settings to choose among, each a mapping with model_settings and loop that
+            differ from those above; every fold trains each, and takes the one that is best on its
+            own val side. By default there is nothing to choose.
+        cpus_per_fold: cores for each fold; by default those of the nodes are shared out.
+        gpus_per_fold: GPUs for each fold, or a share of one; by default those of the nodes are
+            shared out.
+        max_failures: times that a fold goes on from its last checkpoint where its process or node
+            was lost.
+        placement: which nodes the folds are trained on, and what else each takes there.
+        resume: the id of a run to go on with; its other settings must be the same. By default one
+            that was cut off with these settings on these clips is gone on with.
+        checkpoints: the folder of checkpoints, here or in an object store (s3://), one folder a
+            run; every node must reach it. By default WORKSPACE/runs.
+        inline: train fold by fold in this process, without Ray: for a debugger.
+    """
+
+    data: str
+    model: str
+    task: str = "classification"
+    model_settings: dict[str, Any] = field(default_factory=dict)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    folds: FoldConfig = field(default_factory=FoldConfig)
+    seeds: int | str = "0"
+    candidates: tuple[dict[str, Any], ...] = ()
+    cpus_per_fold: int | None = None
+    gpus_per_fold: float | None = None
+    max_failures: int = 2
+    placement: Placement = field(default_factory=Placement)
+    resume: str | None = None
+    checkpoints: str | None = None
+    inline: bool = False
+
+    def __post_init__(self) -> None:
+        _ = self.seed_numbers, self.choices, self.workers
+
+    @property
+    def seed_numbers(self) -> list[int]:
+        given = [seed.strip() for seed in str(self.seeds).split(",")]
+        if not all(seed.isdigit() for seed in given) or len(set(given)) != len(given):
+            raise ValueError(f"seeds is {self.seeds!r}: use different numbers, such as 0,1,2")
+        return [int(seed) for seed in given]
+
+    @property
+    def choices(self) -> tuple[Candidate, ...]:
+        known = [one.name for one in fields(Candidate)]
+        for candidate in self.candidates:
+            if unknown := sorted(set(candidate) - set(known)):
+                raise ValueError(f"candidates has {unknown[0]!r}: use {' and '.join(known)}")
+        return tuple(Candidate(**candidate) for candidate in self.candidates)
+
+    @property
+    def workers(self) -> FoldWorkers:
+        return FoldWorkers(
+            cpus=self.cpus_per_fold,
+            gpus=self.gpus_per_fold,
+            max_failures=self.max_failures,
+            placement=self.placement,
+            inline=self.inline,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A fold under a seed: what is learned from, and what came of it."""
+
+    seed: int
+    fold: Fold
+    train: Sequence[int]
+    val: Sequence[int]
+    test: Sequence[int]
+
+    @property
+    def name(self) -> str:
+        return f"seed-{self.seed}-repeat-{self.fold.repeat}-fold-{self.fold.number}"
+
+    @property
+    def said(self) -> str:
+        return self.name.replace("-", " ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a config comes to on its dataset, nothing started. settings: the model's, in full."""
+
+    dataset: Dataset
+    videos: Sequence[Video]
+    task: Task
+    learner: Learner
+    settings: Mapping[str, Any]
+    folds: Sequence[Fold]
+    samples: Sequence[Sample]
+    parts: Sequence[Part]
+    key: str
+
+
+def cross_validate(config: CrossValidateConfig) -> str:
+    """Measure a model by cross-validation: each video is tested once, by one that never saw it."""
+    prepared, workspace = prepare(config), cli.workspace()
+    earlier = _earlier(config, prepared, workspace)
+    params = asdict(config) | {"model_settings": dict(prepared.settings)}
+    with (
+        _alone(workspace, earlier),  # before the run is touched, which another may be at work on
+        runlog.job_run(
+            JOB,
+            data=prepared.dataset.folder,
+            workspace=workspace,
+            config=params,
+            name=config.model,
+            resume=earlier,
+        ) as run,
+        _alone(workspace, None if earlier else run.run_id),
+    ):
+        run.set_tags(_tags(config, prepared))
+        _log_protocol(run, prepared)
+        _say_plan(config, prepared, run, is_resumed=earlier is not None)
+        folder = _checkpoints(config, workspace) / run.run_id
+        try:
+            told = _learn(config, prepared, run, folder, workspace)
+        except FoldLostError as error:
+            raise cli.JobError(str(error)) from None
+        _measure(config, prepared, told, run)
+    return run.run_id
+
+
+def prepare(config: CrossValidateConfig) -> Prepared:
+    """Check a config against its dataset; a UserError before anything has started."""
+    dataset = Dataset(folder=cli.absolute(config.data))
+    videos = manifest.from_table(dataset.require_manifest())
+    task = select_task(config.task)
+    learner, settings = _learner(config, dataset)
+    folds = make_folds(videos, config.folds)
+    found = find_samples(dataset, recipe=dataset.recipe, videos=videos, all_views=True)
+    samples = [sample for sample in found if task.targets.is_usable(sample.row)]
+    parts = [_part(seed, fold, samples, dataset) for seed in config.seed_numbers for fold in folds]
+    key = schema.content_id(
+        _decisive(config),
+        settings,
+        folds_key(folds),
+        [[sample.row["clip_id"], sample.row["label"]] for sample in samples],
+        LEARNING_VERSION,
+    )
+    return Prepared(
+        dataset=dataset,
+        videos=videos,
+        task=task,
+        learner=learner,
+        settings=settings,
+        folds=folds,
+        samples=samples,
+        parts=parts,
+        key=key,
+    )
+
+
+def _learner(config: CrossValidateConfig, dataset: Dataset) -> tuple[Learner, dict[str, Any]]:
+    """What learns from each part, and all its settings. Whatever is no network goes here too."""
+    training = TrainConfig(
+        data=config.data,
+        model=config.model,
+        task=config.task,
+        model_settings=config.model_settings,
+        loop=config.loop,
+    )
+    _, settings, frame_shape = check_on_dataset(training, dataset)
+    for candidate in config.choices:  # one that cannot be is found before Ray starts
+        changed_loop = changed(config.loop, candidate.loop, where="candidates.loop")
+        model_settings = config.model_settings | candidate.model_settings
+        check_on_dataset(
+            replace(training, loop=changed_loop, model_settings=model_settings), dataset
+        )
+    learner = NetworkLearner(
+        task=config.task,
+        model=config.model,
+        model_settings=config.model_settings,
+        loop=config.loop,
+        frame_shape=frame_shape,
+        recipe=dataset.recipe.to_json(),
+        candidates=config.choices,
+    )
+    return learner, settings
+
+
+def _decisive(config: CrossValidateConfig) -> dict[str, Any]:
+    """The config without what changes no result beyond rounding."""
+    bare = replace(
+        config,
+        data="",
+        loop=replace(config.loop, checkpoint_every_steps=0, seed=0),
+        cpus_per_fold=None,
+        gpus_per_fold=None,
+        max_failures=0,
+        placement=Placement(),
+        resume=None,
+        checkpoints=None,
+        inline=False,
+    )
+    return asdict(bare) | {"loop": bare.loop.identity}
+
+
+def _part(seed: int, fold: Fold, samples: Sequence[Sample], dataset: Dataset) -> Part:
+    side_of = {video_id: side for side in SIDES for video_id in getattr(fold, side)}
+    indices: dict[str, list[int]] = {side: [] for side in SIDES}
+    for index, sample in enumerate(samples):
+        side = side_of.get(sample.row["video_id"])
+        if side == "train" or (side and sample.row["view"] == 0):
+            indices[side].append(index)
+    for side, there in indices.items():
+        if not there:
+            raise UserError(
+                f"dataset {dataset.folder} has no clip for side {side} of fold {fold.number} "
+                f"(repeat {fold.repeat}): make clips (`pipelines.extract`), or use fewer folds"
+            )
+    return Part(seed=seed, fold=fold, **indices)
+
+
+def _earlier(config: CrossValidateConfig, prepared: Prepared, workspace: Path) -> str | None:
+    """The id of the run to go on with: the one that is asked for, or one that was cut off."""
+    if config.resume is not None:
+        run = runlog.resolve_run(config.resume, workspace=workspace)
+        if run.tags.get("cross_validation_key") != prepared.key:
+            raise UserError(
+                f"resume: run {run.run_id!r} was not a cross-validation with these settings on "
+                "these clips: give those that it began with, or start a new run"
+            )
+        return run.run_id
+    tags = {"job": JOB, "cross_validation_key": prepared.key}
+    data = prepared.dataset.folder
+    found = runlog.find_run(data=data, workspace=workspace, tags=tags, finished=False)
+    return found.run_id if found else None
+
+
+@contextmanager
+def _alone(workspace: Path, run_id: str | None) -> Iterator[None]:
+    """Two drivers of one run would train each fold twice. run_id: None where there is none yet."""
+    if run_id is None:
+        yield
+        return
+    with ExitStack() as hold:
+        try:
+            hold.enter_context(held(workspace / "runs" / run_id, wait=False))
+        except BlockingIOError:
+            raise UserError(f"run {run_id} does just this at the moment: wait for it") from None
+        yield
+
+
+def _checkpoints(config: CrossValidateConfig, workspace: Path) -> Anywhere:
+    return cli.absolute(config.checkpoints) if config.checkpoints else workspace / "runs"
+
+
+def _tags(config: CrossValidateConfig, prepared: Prepared) -> dict[str, Any]:
+    return {
+        "cross_validation_key": prepared.key,
+        "folds_key": folds_key(prepared.folds),
+        "folds_by": config.folds.by,
+        "task": config.task,
+        "model": config.model,
+        "manifest_digest": manifest.digest(prepared.videos),
+        "table_version.clips": prepared.dataset.clips.version,
+        "table_version.manifest": prepared.dataset.manifest.version,
+    }
+
+
+def _log_protocol(run: runlog.Run, prepared: Prepared) -> None:
+    """Which videos and clips stand on which side."""
+    of_side = {
+        side: {index for part in prepared.parts for index in getattr(part, side)} for side in SIDES
+    }
+    run.log_json(
+        {
+            side: videos_and_groups([prepared.samples[i] for i in sorted(indices)])
+            for side, indices in of_side.items()
+        },
+        runlog.LEARNED_FROM,
+    )
+    run.log_json([asdict(fold) for fold in prepared.folds], f"{FOLDS}/folds.json")
+    run.log_dataset(**used_clips(prepared.dataset, prepared.samples, context="training"))
+
+
+def _learn(
+    config: CrossValidateConfig,
+    prepared: Prepared,
+    run: runlog.Run,
+    folder: Anywhere,
+    workspace: Path,
+) -> list[Told]:
+    """What was told of each part; each is logged as it comes."""
+    parts, done = prepared.parts, dict[int, Told]()
+    for number, part in enumerate(parts):
+        if (before := stored.read(folder / part.name)) is not None:
+            done[number] = before
+            _log_fold(prepared, part, before, run, workspace)
+    if done:
+        say(SAID, f"{config.model}: {len(done)} of {len(parts)} folds are done already")
+    left = [number for number in range(len(parts)) if number not in done]
+    work = [
+        Work(
+            train=parts[number].train,
+            val=parts[number].val,
+            test=parts[number].test,
+            seed=parts[number].seed,
+            folder=folder / parts[number].name,
+        )
+        for number in left
+    ]
+    if not work:
+        return [done[number] for number in range(len(parts))]
+    with session.cluster(inline=config.inline):
+        for position, told in runtime.learn_all(
+            work,
+            folder=folder,
+            learner=prepared.learner,
+            samples=prepared.samples,
+            workers=config.workers,
+            parts=len(parts),
+            cores_here=cli.cores_here(),
+            say=lambda text: say(SAID, f"{config.model}: {text}"),
+        ):
+            part = parts[left[position]]
+            done[left[position]] = told
+            _log_fold(prepared, part, told, run, workspace)
+            _say_fold(config, prepared, part, told, done=f"{len(done)}/{len(parts)}")
+    return [done[number] for number in range(len(parts))]
+
+
+def _log_fold(
+    prepared: Prepared, part: Part, told: Told, parent: runlog.Run, workspace: Path
+) -> None:
+    """A child run with the course of the training and what it measures; once."""
+    data = prepared.dataset.folder
+    tags = {"job": FOLD, "cross_validated_run": parent.run_id, "part": part.name}
+    if runlog.find_run(data=data, workspace=workspace, tags=tags):
+        return
+    cut_off = runlog.find_run(data=data, workspace=workspace, tags=tags, finished=False)
+    with runlog.job_run(
+        FOLD,
+        data=data,
+        workspace=workspace,
+        config={"seed": part.seed, "repeat": part.fold.repeat, "fold": part.fold.number}
+        | {"chosen": told.settings},
+        name=f"{parent.tags['model']} {part.said}",
+        parent=parent.run_id,
+        resume=cut_off.run_id if cut_off else None,
+    ) as run:
+        run.set_tags(tags | {"mlflow.source.name": f"pipelines.{JOB}"})
+        for epoch, metrics in enumerate(told.history):
+            run.log_metrics(metrics, step=epoch)
+        run.log_metrics({f"test/{name}": value for name, value in _of_fold(prepared, told).items()})
+
+
+def _of_fold(prepared: Prepared, told: Told) -> dict[str, float]:
+    known = {} if told.parameters is None else {"parameters": told.parameters}
+    return prepared.task.metrics.summarise(told.scores, told.spec) | {
+        "loss": float(told.losses.mean()),
+        "clips": len(told.losses),
+        "learn_seconds": told.learn_s,
+        "answer_seconds": told.answer_s,
+        **known,
+    }
+
+
+def _measure(
+    config: CrossValidateConfig, prepared: Prepared, told: Sequence[Told], run: runlog.Run
+) -> None:
+    sets = _sets(config, prepared, told)
+    measured = {name: measure(scored, prepared.task) for name, scored in sets.items()}
+    metrics = _mean(list(measured.values())) | mean_intervals(list(sets.values()), prepared.task)
+    metrics |= _spreads(prepared, told, list(measured.values()))
+    baselines = _baselines(prepared)
+    run.log_metrics({f"{FOLDS}/{n}": v for n, v in (metrics | baselines).items()})
+    first, *others = measured
+    measured[first].log_files(run, FOLDS)
+    further = {f"{FOLDS}/{name}/{SCORES}": measured[name].table for name in others}
+    for place, table in further.items():
+        run.log_table(table, place)
+    run.log_json(list(further), FURTHER)
+    run.log_json(_by_fold(prepared, told), f"{FOLDS}/by_fold.json")
+    _say_headline(config, prepared, metrics, baselines, sets=len(sets))
+
+
+def _sets(
+    config: CrossValidateConfig, prepared: Prepared, told: Sequence[Told]
+) -> dict[str, Scored]:
+    """All samples with what was told of each by the fold that tested it, by seed and repeat."""
+    found: dict[str, list[tuple[Sequence[Sample], Told]]] = {}
+    for part, one in zip(prepared.parts, told, strict=True):
+        tested = [prepared.samples[index] for index in part.test]
+        found.setdefault(f"seed_{part.seed}_repeat_{part.fold.repeat}", []).append((tested, one))
+    sets = {}
+    for name, parts in found.items():
+        samples, scores, losses = pool(parts)
+        sets[name] = put_together(
+            samples, prepared.videos, scores, losses, task=config.task, spec=parts[0][1].spec
+        )
+    return sets
+
+
+def _mean(measured: Sequence[Measured]) -> dict[str, float]:
+    """Of each metric that all have."""
+    names = [name for name in measured[0].metrics if all(name in m.metrics for m in measured)]
+    return {name: float(np.mean([m.metrics[name] for m in measured])) for name in names}
+
+
+def _spreads(
+    prepared: Prepared, told: Sequence[Told], measured: Sequence[Measured]
+) -> dict[str, float]:
+    """Of the monitored metric, over folds, and over seeds and repeats where there are several."""
+    monitor = prepared.task.metrics.MONITOR
+    summaries = [prepared.task.metrics.summarise(one.scores, one.spec) for one in told]
+    of_folds = [summary[monitor] for summary in summaries]
+    found = {f"{monitor}_fold_std": float(np.std(of_folds, ddof=1))}
+    if len(measured) > 1:
+        of_sets = [one.metrics[monitor] for one in measured]
+        found[f"{monitor}_std"] = float(np.std(of_sets, ddof=1))
+    return found
+
+
+def _baselines(prepared: Prepared) -> dict[str, float]:
+    """What must be beaten, on the same folds: all that a fold's model may learn from, they may."""
+    if not prepared.task.baselines:
+        return {}
+    by_id = {video.video_id: video for video in prepared.videos}
+    sums: Counter[str] = Counter()
+    total = 0
+    for fold in prepared.folds:
+        test = [by_id[video_id] for video_id in fold.test]
+        learned = [by_id[video_id] for video_id in (*fold.train, *fold.val)]
+        for name, value in prepared.task.baselines.baselines(learned, test).items():
+            sums[name] += value * len(test)  # type: ignore[assignment]  # floats add up too
+        total += len(test)
+    return {name: value / total for name, value in sums.items()}
+
+
+def _by_fold(prepared: Prepared, told: Sequence[Told]) -> list[Row]:
+    return [
+        {"seed": part.seed, "repeat": part.fold.repeat, "fold": part.fold.number}
+        | {name: v for name, v in _of_fold(prepared, one).items() if "/" not in name}
+        | {"chosen": one.settings}
+        for part, one in zip(prepared.parts, told, strict=True)
+    ]
+
+
+def _say_plan(
+    config: CrossValidateConfig, prepared: Prepared, run: runlog.Run, *, is_resumed: bool
+) -> None:
+    folds, part = prepared.folds, prepared.parts[0]
+    videos = sum(len(fold.test) for fold in folds) // config.folds.repeats
+    groups = {v.group for v in prepared.videos if v.group is not None}
+    candidates = f", {len(config.candidates)} candidates each" if config.candidates else ""
+    say(
+        SAID,
+        f"{config.model}: {config.folds.count} folds by {config.folds.by} of {videos} videos, "
+        f"{config.folds.repeats} repeat(s), {len(config.seed_numbers)} seed(s): "
+        f"{len(prepared.parts)} trainings{candidates}, of about {len(part.train)} clips to train, "
+        f"{len(part.val)} to validate and {len(part.test)} to test; "
+        f"{'goes on with ' if is_resumed else ''}run {run.run_id}",
+    )
+    torn = {group for fold in folds for group in torn_groups(prepared.videos, fold)}
+    if not groups:
+        shared = "no group is known: whether two videos are of one source, nothing tells"
+    elif torn:
+        shared = (
+            f"{len(torn)} of {len(groups)} groups are on both sides of a fold, learned from and "
+            "tested: this measures known sources, not new ones (folds.by group does)"
+        )
+    else:
+        shared = f"none of the {len(groups)} groups is on two sides of a fold"
+    say(SAID, f"{config.model}: {shared}")
+
+
+def _say_fold(
+    config: CrossValidateConfig, prepared: Prepared, part: Part, told: Told, *, done: str
+) -> None:
+    metrics = prepared.task.metrics
+    value = metrics.summarise(told.scores, told.spec)[metrics.MONITOR]
+    say(
+        SAID,
+        f"{config.model}: {part.said}: {metrics.MONITOR} {value:.3f}, learned in "
+        f"{told.learn_s:.1f} s, answered in {told.answer_s:.1f} s ({done})",
+    )
+
+
+def _say_headline(
+    config: CrossValidateConfig,
+    prepared: Prepared,
+    metrics: Mapping[str, float],
+    baselines: Mapping[str, float],
+    *,
+    sets: int,
+) -> None:
+    name = prepared.task.metrics.MONITOR
+    between = (
+        f"95 % interval by source {metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f}"
+        if f"{name}_low" in metrics
+        else "one source only, so no interval"
+    )
+    several = (
+        f"; mean of {sets} (seeds x repeats), std {metrics[f'{name}_std']:.3f}" if sets > 1 else ""
+    )
+    beside = "".join(f"; {FOLDS}/{other} {value:.3f}" for other, value in baselines.items())
+    say(
+        SAID,
+        f"{config.model}: {FOLDS}/{name} {metrics[name]:.3f} ({between}), "
+        f"{metrics['clips']:.0f} clips of {metrics['videos']:.0f} videos, std over folds "
+        f"{metrics[f'{name}_fold_std']:.3f}{several}{beside}",
+    )
+
+
+if __name__ == "__main__":
+    cli.main(cross_validate, CrossValidateConfig)
