@@ -14,6 +14,8 @@ import pytest
 import torch
 
 from pipelines import cli
+from pipelines.cross_validate import CrossValidateConfig
+from pipelines.cross_validate import _decisive as decisive_of_folds
 from pipelines.train import TrainConfig, _decisive, prepare, train
 from videoproc import runlog, schema
 from videoproc.augment import StepAugmentation
@@ -171,6 +173,11 @@ def test_settings_that_came_later_leave_the_keys_of_earlier_runs_as_they_were() 
         *("max_failures", "resume", "checkpoints"),
     }
     assert decisive["loop"] == LoopConfig(checkpoint_every_steps=0).identity
+
+
+def test_so_do_they_with_the_keys_of_cross_validations() -> None:
+    decisive = decisive_of_folds(CrossValidateConfig(data="d", model="cnn"))
+    assert decisive["loop"] == LoopConfig(checkpoint_every_steps=0, seed=0).identity
 
 
 def test_the_key_of_a_run_by_default_is_made_of_what_the_first_keys_were_made_of(
