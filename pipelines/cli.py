@@ -149,7 +149,16 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def parse(config_class: type[Config], arguments: list[str], *, doc: str = "") -> Config:
     """The config that `arguments` give; what does not fit raises a UserError."""
     parser = _parser(config_class, doc)
-    return _instance(config_class, parser, lambda: parser.parse_args(arguments))
+    spelled = [_spelled(argument, parser) for argument in arguments]
+    return _instance(config_class, parser, lambda: parser.parse_args(spelled))
+
+
+def _spelled(argument: str, parser: jsonargparse.ArgumentParser) -> str:
+    """`--init-from` as `--init_from`, where only that is an option."""
+    name, equals, value = argument.partition("=")
+    known, other = parser._option_string_actions, f"--{name[2:].replace('-', '_')}"
+    is_other = name.startswith("--") and name not in known and other in known
+    return other + equals + value if is_other else argument
 
 
 def stored(config: Any) -> str:

@@ -307,7 +307,7 @@ def _decisive(config: CrossValidateConfig) -> dict[str, Any]:
         checkpoints=None,
         inline=False,
     )
-    return asdict(bare)
+    return asdict(bare) | {"loop": bare.loop.identity}
 
 
 def _part(seed: int, fold: Fold, samples: Sequence[Sample], dataset: Dataset) -> Part:

@@ -12,12 +12,15 @@ import torch
 
 from pipelines import cli
 from pipelines.index import label_rule
+from pipelines.initial import InitConfig, Initial, find_initial, seen_before, with_parents
 from videoproc import runlog, schema, storage
 from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
 from videoproc.learning.network import make_card
+from videoproc.learning.objective import check_loss
+from videoproc.learning.optim import make_optimiser
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
 from videoproc.media import Sampling, Size
 from videoproc.models import build_model, model_config
@@ -54,6 +57,9 @@ class TrainConfig:
         resume: the id of a run to go on with; its other settings must be the same.
         checkpoints: the folder of checkpoints, here or in an object store (s3://), one folder a
             run; every worker must reach it. By default WORKSPACE/runs.
+        init_from: begin with the weights of a training run, by its id or the beginning of it, or
+            of a safetensors file; by default weights are random.
+        init: how those weights find their place in the model.
     """
 
     data: str
@@ -69,9 +75,13 @@ class TrainConfig:
     placement: Placement = field(default_factory=Placement)
     resume: str | None = None
     checkpoints: str | None = None
+    init_from: str | None = None
+    init: InitConfig = field(default_factory=InitConfig)
 
     def __post_init__(self) -> None:
         _ = self.worker_config
+        if self.init_from is None and self.init != InitConfig():
+            raise ValueError(f"init is {self.init}, and init_from is not given: name its source")
 
     @property
     def worker_config(self) -> WorkerConfig:
@@ -97,6 +107,7 @@ class Prepared:
     train: Sequence[Sample]
     val: Sequence[Sample]
     training_key: str
+    initial: Initial | None = None
 
 
 def train(config: TrainConfig) -> str:
@@ -118,7 +129,8 @@ def train(config: TrainConfig) -> str:
         resume=config.resume,
     ) as run:
         run.set_tags(_tags(prepared))
-        run.log_json(_learned_from(prepared), runlog.LEARNED_FROM)
+        learned_from = _learned_from(prepared)
+        run.log_json(learned_from, runlog.LEARNED_FROM)
         for samples, context in ((prepared.train, "training"), (prepared.val, "validation")):
             run.log_dataset(**used_clips(prepared.dataset, samples, context=context))
         say(
@@ -127,6 +139,15 @@ def train(config: TrainConfig) -> str:
             f"validate, {config.workers} worker(s), run {run.run_id}",
         )
         folder = _checkpoints(config, workspace) / run.run_id
+        if prepared.initial is not None:
+            say("train", f"{config.model}: {prepared.initial.said}")
+            for split, count in seen_before(learned_from, prepared.videos).items():
+                say(
+                    "train",
+                    f"{config.model}: {count} videos of split {split!r} are among what these "
+                    "weights have learned from: `evaluate` will refuse them",
+                )
+            checkpoint.save_initial(folder, prepared.initial.weights)
         if not checkpoint.last_position(folder).finished:
             _fit(config, prepared, run, folder, workspace)
         _log_missed(run, folder)
@@ -154,12 +175,17 @@ def prepare(config: TrainConfig) -> Prepared:
         frame_shape=frame_shape,
         recipe=recipe.to_json(),
     )
+    initial = None
+    if config.init_from is not None:
+        seed = config.loop.seed
+        initial = find_initial(config.init_from, config.init, card=card, seed=seed)
     key = schema.content_id(
         asdict(card),
         _decisive(config),
         [[sample.row["clip_id"], sample.row["label"]] for sample in train_samples],
         [[sample.row["clip_id"], sample.row["label"]] for sample in val_samples],
         LEARNING_VERSION,
+        *([] if initial is None else [initial.key]),
     )
     return Prepared(
         dataset=dataset,
@@ -170,6 +196,7 @@ def prepare(config: TrainConfig) -> Prepared:
         train=train_samples,
         val=val_samples,
         training_key=key,
+        initial=initial,
     )
 
 
@@ -205,16 +232,19 @@ def check_settings(
             "not follow its frames there: leave it out, and augment in `pipelines.extract`"
         )
     frame_shape = (num_frames, size.height, size.width, 3)
+    check_loss(task, config.loop.loss)
     # A network that cannot be is found here, before Ray starts; any number of outputs will do.
-    build_model(config.model, model_settings, num_outputs=2, frame_shape=frame_shape)
+    model = build_model(config.model, model_settings, num_outputs=2, frame_shape=frame_shape)
+    make_optimiser(model, config.loop.optim)
     return task, asdict(model_settings), frame_shape
 
 
 def _decisive(config: TrainConfig) -> dict[str, Any]:
-    """The config without what changes no weight, or stands in the card already.
+    """The config without what changes no weight, or stands in the card or the initial weights
+    already.
 
-    Settings that are younger than the first keys are left out whole, so that those stay what they
-    were.
+    Settings that are younger than the first keys are left out, whole or where they are at their
+    default, so that those stay what they were.
     """
     bare = replace(
         config,
@@ -226,8 +256,9 @@ def _decisive(config: TrainConfig) -> dict[str, Any]:
         resume=None,
         checkpoints=None,
     )
-    younger = ("min_workers", "placement")
-    return {name: value for name, value in asdict(bare).items() if name not in younger}
+    younger = ("min_workers", "placement", "init_from", "init")
+    values = asdict(bare) | {"loop": bare.loop.identity}
+    return {name: value for name, value in values.items() if name not in younger}
 
 
 def _split(
@@ -271,7 +302,8 @@ def _log_missed(run: runlog.Run, folder: Anywhere) -> None:
 
 def _learned_from(prepared: Prepared) -> dict[str, dict[str, list[str]]]:
     """What each split held, so that no evaluation ever measures on it."""
-    return {"train": videos_and_groups(prepared.train), "val": videos_and_groups(prepared.val)}
+    own = {"train": videos_and_groups(prepared.train), "val": videos_and_groups(prepared.val)}
+    return with_parents(own, prepared.initial, data=prepared.dataset.folder)
 
 
 def _tags(prepared: Prepared) -> dict[str, Any]:
@@ -284,6 +316,7 @@ def _tags(prepared: Prepared) -> dict[str, Any]:
         "table_version.manifest": prepared.dataset.manifest.version,
         "clips.train": len(prepared.train),
         "clips.val": len(prepared.val),
+        **({} if prepared.initial is None else prepared.initial.tags),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import mlflow
@@ -14,11 +14,14 @@ import pytest
 import torch
 
 from pipelines import cli
+from pipelines.cross_validate import CrossValidateConfig
+from pipelines.cross_validate import _decisive as decisive_of_folds
 from pipelines.train import TrainConfig, _decisive, prepare, train
-from videoproc import runlog
+from videoproc import runlog, schema
+from videoproc.augment import StepAugmentation
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Position
-from videoproc.learning.config import LoopConfig, OptimConfig
+from videoproc.learning.config import LEARNING_VERSION, LoopConfig, OptimConfig
 from videoproc.models import MODELS
 from videoproc.runtime.placement import Placement
 from videoproc.tables import Dataset
@@ -169,6 +172,52 @@ def test_settings_that_came_later_leave_the_keys_of_earlier_runs_as_they_were() 
         *("data", "model", "task", "model_settings", "loop", "workers", "cpus_per_worker", "gpu"),
         *("max_failures", "resume", "checkpoints"),
     }
+    assert decisive["loop"] == LoopConfig(checkpoint_every_steps=0).identity
+
+
+def test_so_do_they_with_the_keys_of_cross_validations() -> None:
+    decisive = decisive_of_folds(CrossValidateConfig(data="d", model="cnn"))
+    assert decisive["loop"] == LoopConfig(checkpoint_every_steps=0, seed=0).identity
+
+
+def test_the_key_of_a_run_by_default_is_made_of_what_the_first_keys_were_made_of(
+    extracted: Path,
+) -> None:
+    prepared = prepare(TrainConfig(data=str(extracted), model="cnn"))
+    optim = OptimConfig()
+    settings = {
+        "data": "",
+        "model": "cnn",
+        "task": "classification",
+        "model_settings": {},
+        "loop": {
+            "epochs": LoopConfig.epochs,
+            "batch_size": LoopConfig.batch_size,
+            "seed": LoopConfig.seed,
+            "patience": LoopConfig.patience,
+            "checkpoint_every_steps": 0,
+            "precision": LoopConfig.precision,
+            "optim": {
+                "learning_rate": optim.learning_rate,
+                "weight_decay": optim.weight_decay,
+                "warmup_share": optim.warmup_share,
+                "clip_norm": optim.clip_norm,
+            },
+            "augmentation": asdict(StepAugmentation()),
+        },
+        "workers": 1,
+        "cpus_per_worker": None,
+        "gpu": "auto",
+        "max_failures": 0,
+        "resume": None,
+        "checkpoints": None,
+    }
+    clips = [
+        [[sample.row["clip_id"], sample.row["label"]] for sample in samples]
+        for samples in (prepared.train, prepared.val)
+    ]
+    key = schema.content_id(asdict(prepared.card), settings, *clips, LEARNING_VERSION)
+    assert prepared.training_key == key
 
 
 @pytest.mark.usefixtures("ray_is_not_asked")

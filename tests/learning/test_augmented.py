@@ -105,7 +105,7 @@ def test_the_loss_is_the_cross_entropy_of_the_mixed_target(samples, settings):
     one_hot = [F.one_hot(part["target"], 3).float() for part in (made.own, made.partners)]
     target = made.share_b[:, None] * one_hot[0] + (1 - made.share_b[:, None]) * one_hot[1]
     expected = F.cross_entropy(logits, target, reduction="none")
-    torch.testing.assert_close(made.loss_b(loss, logits), expected)
+    torch.testing.assert_close(made.loss_b(loss.loss_b, logits), expected)
 
 
 def test_what_is_off_leaves_a_batch_as_it_is(samples):

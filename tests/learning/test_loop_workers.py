@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.learning.test_loop import PulledPlugError, stop_at
+from tests.learning.test_options import ALL
 from tests.learning.workers import in_workers
 from videoproc.learning.checkpoint import Card, Position
 from videoproc.learning.config import LoopConfig, OptimConfig
@@ -31,9 +32,10 @@ class Part:
     weights: dict[str, torch.Tensor]
 
 
-def make_trainer(card: Card, samples: list[Sample], folder: Path) -> Trainer:
+def make_trainer(card: Card, samples: list[Sample], folder: Path, **options: object) -> Trainer:
+    settings = {"epochs": 3, "batch_size": 8, "optim": OptimConfig(learning_rate=1e-2)}
     return Trainer(
-        config=LoopConfig(epochs=3, batch_size=8, optim=OptimConfig(learning_rate=1e-2)),
+        config=LoopConfig(**(settings | options)),  # type: ignore[arg-type]
         task=select_task(card.task),
         card=card,
         train=samples[:33],
@@ -54,8 +56,8 @@ def until_the_plug_is_pulled(card: Card, samples: list[Sample], folder: Path) ->
         trainer.fit()
 
 
-def to_the_end(card: Card, samples: list[Sample], folder: Path) -> Part:
-    trainer = make_trainer(card, samples, folder)
+def to_the_end(card: Card, samples: list[Sample], folder: Path, **options: object) -> Part:
+    trainer = make_trainer(card, samples, folder, **options)
     began = (trainer.position.epoch, trainer.position.batch, trainer.position.step)
     position = trainer.fit()
     weights = {name: w.clone() for name, w in trainer.model.state_dict().items()}
@@ -72,6 +74,14 @@ def two_workers(card: Card, samples: list[Sample], folder: Path) -> dict[str, Pa
     }
 
 
+def three_workers(card: Card, samples: list[Sample], folder: Path) -> dict[str, Part]:
+    """What they make of the run that two have left, and of one with every option."""
+    return {
+        "3": to_the_end(card, samples, folder / "for three"),
+        "options": to_the_end(card, samples, folder / "options", **ALL),
+    }
+
+
 @pytest.fixture(scope="module")
 def resumed(
     samples: list[Sample],
@@ -81,10 +91,12 @@ def resumed(
     """By run, what each worker says; without dropout."""
     folder, card = tmp_path_factory.mktemp("resumed"), make_card()
     of_two = in_workers(two_workers, card, samples, folder, num_workers=2, folder=folder / "2")
-    of_three = in_workers(
-        *(to_the_end, card, samples, folder / "for three"), num_workers=3, folder=folder / "3"
-    )
-    return {name: [parts[name] for parts in of_two] for name in of_two[0]} | {"3": of_three}
+    of_three = in_workers(three_workers, card, samples, folder, num_workers=3, folder=folder / "3")
+    return {
+        name: [parts[name] for parts in of_all]
+        for of_all in (of_two, of_three)
+        for name in of_all[0]
+    }
 
 
 @pytest.mark.parametrize("number", ["2", "3"])
@@ -113,3 +125,16 @@ def test_another_number_of_workers_changes_nothing_but_rounding(
     for ours, theirs in zip(other.position.history, whole.position.history, strict=True):
         assert ours["train/loss"] == pytest.approx(theirs["train/loss"], abs=1e-4)
         assert ours["val/loss"] == pytest.approx(theirs["val/loss"], abs=1e-4)
+
+
+def test_nor_does_it_with_every_option(
+    resumed: dict[str, list[Part]],
+    samples: list[Sample],
+    make_card: Callable[..., Card],
+    tmp_path: Path,
+) -> None:
+    alone, many = to_the_end(make_card(), samples, tmp_path, **ALL), resumed["options"][0]
+    for ours, theirs in zip(many.position.history, alone.position.history, strict=True):
+        for name in ("train/loss", "val/loss", "learning_rate"):
+            assert ours[name] == pytest.approx(theirs[name], abs=1e-4)
+    torch.testing.assert_close(many.weights, alone.weights, rtol=1e-3, atol=1e-3)

@@ -15,7 +15,7 @@ import torch
 from videoproc.augment import StepAugmentation, draw_view, mix
 from videoproc.augment.device import augment_frames
 from videoproc.learning.loader import GlobalBatch
-from videoproc.tasks import Batch, LossModule
+from videoproc.tasks import Batch, LossB
 
 FRAMES = "frames"
 """The array of a batch that holds uint8 (B, T, H, W, C)."""
@@ -30,14 +30,24 @@ class Augmented:
     partners: Batch | None = None
     share_b: torch.Tensor | None = None
 
-    def loss_b(self, loss: LossModule, outputs: torch.Tensor) -> torch.Tensor:
+    def loss_b(self, loss_b: LossB, outputs: torch.Tensor) -> torch.Tensor:
         """(B,): of a mixed sample the mix of the losses by either target, which for a
         cross-entropy is the loss by the mixed target."""
-        of_own = loss.loss_b(outputs, self.own)
+        of_own = loss_b(outputs, self.own)
         if self.partners is None or self.share_b is None:
             return of_own
-        of_partners = loss.loss_b(outputs, self.partners)
+        of_partners = loss_b(outputs, self.partners)
         return self.share_b * of_own + (1 - self.share_b) * of_partners
+
+    def rows(self, rows: slice) -> Augmented:
+        """Some of the samples."""
+        own, partners = (
+            None if arrays is None else {name: array[rows] for name, array in arrays.items()}
+            for arrays in (self.own, self.partners)
+        )
+        assert own is not None
+        share_b = None if self.share_b is None else self.share_b[rows]
+        return Augmented(own=own, partners=partners, share_b=share_b)
 
 
 def pairs(

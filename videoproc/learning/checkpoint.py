@@ -4,7 +4,10 @@
                          optimiser.safetensors
                          card.json        what the model is: enough to build it and use it
                          position.json    where training stands
+                         raw.safetensors  where weights are averaged: those that training goes on
+                                          with; model.safetensors is their average
     FOLDER/step-...      at most two: the last, and the best if it is another one
+    FOLDER/initial.safetensors   first weights, where they come from elsewhere
 
 A checkpoint is there whole or not at all: written under a temporary name and renamed, or, in an
 object store, with position.json as the last of its files; without that it counts for nothing.
@@ -15,7 +18,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,7 +26,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as from_bytes
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from videoproc import storage
@@ -39,6 +44,8 @@ MODEL, OPTIMISER, CARD, POSITION = (
     "card.json",
     "position.json",
 )
+RAW = "raw.safetensors"
+INITIAL = "initial.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +101,12 @@ def save(
     optimiser: torch.optim.Optimizer,
     card: Card,
     position: Position,
+    average: nn.Module | None = None,
 ) -> None:
-    """Write the checkpoint of `position.step` and drop those that are neither last nor best."""
+    """Write the checkpoint of `position.step` and drop those that are neither last nor best.
+
+    average: the network of averaged weights, which is then what the checkpoint's model is.
+    """
     final = folder / _name(position.step)
     if (final / POSITION).exists():  # the same step has the same weights: an epoch ended with it
         storage.write_whole(final / POSITION, _json(position).encode())
@@ -103,11 +114,11 @@ def save(
         temporary = folder / f".{final.name}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        _write(temporary, model, optimiser, card, position)
+        _write(temporary, model, average, optimiser, card, position)
         temporary.rename(final)
     else:
         with tempfile.TemporaryDirectory() as scratch:
-            _write(Path(scratch), model, optimiser, card, position)
+            _write(Path(scratch), model, average, optimiser, card, position)
             storage.upload_folder(Path(scratch), final, last=POSITION)
     for other in _steps(folder):
         if other not in (position.step, position.best_step):
@@ -117,11 +128,14 @@ def save(
 def _write(
     folder: Path,
     model: nn.Module,
+    average: nn.Module | None,
     optimiser: torch.optim.Optimizer,
     card: Card,
     position: Position,
 ) -> None:
-    save_file(_contiguous(model.state_dict()), folder / MODEL)
+    save_file(_contiguous((model if average is None else average).state_dict()), folder / MODEL)
+    if average is not None:
+        save_file(_contiguous(model.state_dict()), folder / RAW)
     save_file(_optimiser_tensors(optimiser), folder / OPTIMISER)
     (folder / CARD).write_text(_json(card))
     (folder / POSITION).write_text(_json(position))
@@ -132,16 +146,43 @@ def _json(value: Card | Position) -> str:
 
 
 def resume(
-    folder: Anywhere, *, model: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
+    folder: Anywhere,
+    *,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    device: torch.device,
+    average: nn.Module | None = None,
 ) -> Position:
-    """Load the last checkpoint into model and optimiser; without one, the beginning."""
+    """Load the last checkpoint into model, optimiser and average; without one, the beginning."""
     steps = _steps(folder)
     if not steps:
         return Position()
     with storage.local_folder(folder / _name(steps[-1])) as last:
-        model.load_state_dict(_tensors(last / MODEL, device=device))
+        if average is None:
+            model.load_state_dict(_tensors(last / MODEL, device=device))
+        else:
+            model.load_state_dict(_tensors(last / RAW, device=device))
+            average.load_state_dict(_tensors(last / MODEL, device=device))
         _load_optimiser(optimiser, _tensors(last / OPTIMISER, device=device))
         return read_position(last)
+
+
+def save_initial(folder: Anywhere, weights: Mapping[str, torch.Tensor]) -> None:
+    """Write the weights that a run begins with, where every worker finds them."""
+    storage.write_whole(folder / INITIAL, to_bytes(_contiguous(weights)))
+
+
+def load_initial(folder: Anywhere, model: nn.Module) -> None:
+    """Give a model the first weights that `save_initial` has left, if it has."""
+    file = folder / INITIAL
+    if file.exists():
+        model.load_state_dict(read_weights(file.read_bytes(), name=file))
+
+
+def read_weights(content: bytes, *, name: object) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file; a UserError, by its name, where it is none."""
+    with _as_user_error(name):
+        return from_bytes(content)
 
 
 def best(folder: Anywhere) -> Anywhere:
@@ -180,7 +221,7 @@ def _tensors(file: Path, *, device: torch.device) -> dict[str, torch.Tensor]:
 
 
 @contextmanager
-def _as_user_error(file: Path) -> Iterator[None]:
+def _as_user_error(file: object) -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:
@@ -213,7 +254,7 @@ def _steps(folder: Anywhere) -> list[int]:
     return sorted(int(name.removeprefix("step-")) for name in names)
 
 
-def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _contiguous(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
@@ -235,3 +276,8 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.T
         state.setdefault(int(index), {})[name] = tensor
     groups = optimiser.state_dict()["param_groups"]  # rates come from the schedule, not from here
     optimiser.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, values in optimiser.state.items():
+        for name, value in values.items():
+            if value.ndim and value.shape == parameter.shape:
+                # In the memory format that it was made in: that of the parameter.
+                values[name] = torch.empty_like(parameter).copy_(value)

@@ -11,20 +11,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from videoproc import schema
 from videoproc.learning import augmented, checkpoint
+from videoproc.learning.augmented import Augmented
+from videoproc.learning.average import Average
 from videoproc.learning.checkpoint import Card, Position
 from videoproc.learning.config import LoopConfig
 from videoproc.learning.evaluate import score
 from videoproc.learning.loader import GlobalBatch, Waiting, batches, epoch_order
-from videoproc.learning.optim import learning_rate, make_optimiser
+from videoproc.learning.objective import training_loss
+from videoproc.learning.optim import add_penalties, make_optimiser, set_rate
+from videoproc.learning.order import balanced_order
 from videoproc.learning.samples import Sample
+from videoproc.learning.schedule import Quality, learning_rate, plateau_drops
 from videoproc.learning.world import World
+from videoproc.models.initial import freeze
 from videoproc.storage import Anywhere
 from videoproc.tasks import Task
 
@@ -56,20 +66,37 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self._leaving = False
-        torch.manual_seed(self.config.seed)
-        self.model = self.card.build().to(self.world.device)
-        self.optimiser = make_optimiser(self.model, self.config.optim)
+        config = self.config
+        torch.manual_seed(config.seed)
+        self.model = self.card.build()
+        checkpoint.load_initial(self.folder, self.model)
+        freeze(self.model, config.optim.rates)
+        if config.channels_last:
+            keep_channels_last(self.model)
+        self.model = self.model.to(self.world.device)
+        self.average = Average(self.model, decay=config.average) if config.average else None
+        self.optimiser = make_optimiser(self.model, config.optim)
         self.position = checkpoint.resume(
-            self.folder, model=self.model, optimiser=self.optimiser, device=self.world.device
+            self.folder,
+            model=self.model,
+            optimiser=self.optimiser,
+            device=self.world.device,
+            average=None if self.average is None else self.average.model,
         )
         steps = self.world.gather(self.position.step)
         if len(set(steps)) > 1:  # a shared disk that shows some machines what was a moment ago
             raise RuntimeError(
                 f"the workers find different last checkpoints in {self.folder}: {steps}"
             )
-        self.wrapped = self.world.wrap(self.model)
-        self.batches_per_epoch = -(-len(self.train) // self.config.batch_size)
-        self.total_steps = self.batches_per_epoch * self.config.epochs
+        trained = self.model
+        if config.compile:  # one program for each shape: a resumed run computes by the same ones
+            trained = torch.compile(self.model, dynamic=False)  # type: ignore[assignment]
+        self.wrapped = self.world.wrap(trained)
+        self._loss_b = training_loss(
+            self.task, [sample.row for sample in self.train], self.card.spec, config.loss
+        )
+        self.batches_per_epoch = -(-len(self._order(0)) // config.batch_size)
+        self.total_steps = self.batches_per_epoch * config.epochs
 
     def fit(self) -> Position:
         """Train from where the last checkpoint stands to the end; returns the last position."""
@@ -83,9 +110,7 @@ class Trainer:
         for batch in batches(
             self.train,
             make_batch=lambda rows: self.task.targets.make_batch(rows, self.card.spec),
-            order=epoch_order(
-                len(self.train), seed=self.config.seed, epoch=position.epoch, shuffle=True
-            ),
+            order=self._order(position.epoch),
             batch_size=self.config.batch_size,
             first_batch=position.batch,
             rank=self.world.rank,
@@ -119,9 +144,7 @@ class Trainer:
 
     def step(self, batch: GlobalBatch) -> float:
         """One step on this worker's part of a global batch; the global sum of its losses."""
-        rate = self._rate(self.position.step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimiser, self._rate(self.position.step))
         self._seed_dropout()
         self.wrapped.train()
         made = augmented.augment(
@@ -131,21 +154,51 @@ class Trainer:
             epoch=self.position.epoch,
             number=self.position.batch,
         )
-        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self._bf16):
-            outputs = self.task.loss.forward(self.wrapped, made.own)
-        loss_sum = (made.loss_b(self.task.loss, outputs) * batch.weight_b).sum()
         self.optimiser.zero_grad(set_to_none=True)
-        # The exchange averages over workers: times their number it is the sum.
-        (loss_sum * self.world.size / batch.global_size).backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip_norm)
+        loss_sum = self._backward(made, batch)
+        optim = self.config.optim
+        add_penalties(self.model, l1=optim.l1, l2=optim.l2)
+        nn.utils.clip_grad_norm_(self.model.parameters(), optim.clip_norm)
         self.optimiser.step()
-        total, leaving = self.world.sums(loss_sum.item(), self.is_leaving())
+        if self.average is not None:
+            self.average.update(self.model, steps=self.position.step + 1)
+        total, leaving = self.world.sums(loss_sum, self.is_leaving())
         self._leaving = leaving > 0  # of all workers at the same step
         return total
 
+    def _backward(self, made: Augmented, batch: GlobalBatch) -> float:
+        """The gradients of this worker's samples, part by part; the sum of their losses.
+
+        Workers exchange gradients with their last part, and each has one.
+        """
+        size, loss = len(batch.weight_b), 0.0
+        edges = np.linspace(0, size, min(self.config.accumulate, size) + 1, dtype=int)
+        for start, stop in pairwise(edges):
+            part = made.rows(slice(start, stop)) if len(edges) > 2 else made
+            with self._without_exchange() if stop < size else nullcontext():
+                with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self._bf16):
+                    outputs = self.task.loss.forward(self.wrapped, part.own)
+                loss_b = part.loss_b(self._loss_b, outputs)
+                loss_sum = (loss_b * batch.weight_b[start:stop]).sum()
+                # The exchange averages over workers: times their number it is the sum.
+                (loss_sum * self.world.size / batch.global_size).backward()
+            loss += loss_sum.item()
+        return loss
+
+    def _without_exchange(self) -> AbstractContextManager[None]:
+        wrapped = self.wrapped
+        return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else nullcontext()
+
+    def _order(self, epoch: int) -> np.ndarray:
+        seed = self.config.seed
+        if self.config.balanced_sampling:
+            labels = [sample.row["label"] for sample in self.train]
+            return balanced_order(labels, seed=seed, epoch=epoch)
+        return epoch_order(len(self.train), seed=seed, epoch=epoch, shuffle=True)
+
     def _validate(self) -> dict[str, float]:
         scores, losses = score(
-            self.model,
+            self.model if self.average is None else self.average.model,
             self.val,
             task=self.task,
             spec=self.card.spec,
@@ -180,17 +233,34 @@ class Trainer:
         )
         self._save()
 
-    def _better(self, value: float, loss: float) -> bool:
+    def _quality(self, value: float, loss: float) -> Quality:
         """Of two epochs with the same metric (few clips, few values) the lower loss is better."""
+        return (value if self.task.metrics.MAXIMISE else -value, -loss)
+
+    def _better(self, value: float, loss: float) -> bool:
         best, best_loss = self.position.best_value, self.position.best_loss
         assert best is not None
         assert best_loss is not None
-        if value == best:
-            return loss < best_loss
-        return value > best if self.task.metrics.MAXIMISE else value < best
+        return self._quality(value, loss) > self._quality(best, best_loss)
 
     def _rate(self, step: int) -> float:
-        return learning_rate(step, total_steps=self.total_steps, config=self.config.optim)
+        return learning_rate(
+            step,
+            total_steps=self.total_steps,
+            steps_per_epoch=self.batches_per_epoch,
+            config=self.config.optim,
+            drops=self._drops(),
+        )
+
+    def _drops(self) -> int:
+        """How often `plateau` has lowered the rate: by what stands in the checkpoint."""
+        schedule, monitor = self.config.optim.schedule, f"val/{self.task.metrics.MONITOR}"
+        if schedule.name != "plateau":
+            return 0
+        return plateau_drops(
+            [self._quality(m[monitor], m["val/loss"]) for m in self.position.history],
+            patience=schedule.patience,
+        )
 
     def _seed_dropout(self) -> None:
         # A function of the position, so that a resumed run needs no generator's state.
@@ -210,5 +280,14 @@ class Trainer:
                 optimiser=self.optimiser,
                 card=self.card,
                 position=self.position,
+                average=None if self.average is None else self.average.model,
             )
         self.world.barrier()
+
+
+def keep_channels_last(model: nn.Module) -> None:
+    """Store filters channel by channel within each pixel; convolutions then give such maps."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in model.parameters():
+        if parameter.ndim in formats:
+            parameter.data = parameter.data.to(memory_format=formats[parameter.ndim])

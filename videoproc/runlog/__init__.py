@@ -6,6 +6,7 @@ A dataset has two experiments: `<dataset>` holds what is compared (train and eva
 
 from videoproc.runlog.jobs import find_run, job_run, night, open_run, resolve_run
 from videoproc.runlog.lineage import (
+    BEGAN_AS,
     LEARNED_FROM,
     MEASURED_ON,
     PICTURED,
@@ -19,6 +20,7 @@ from videoproc.runlog.run import Run, flatten
 from videoproc.runlog.store import shown_uri, tracking_uri
 
 __all__ = [
+    "BEGAN_AS",
     "LEARNED_FROM",
     "MEASURED_ON",
     "PICTURED",

@@ -27,6 +27,9 @@ MEASURED_ON = "measured_on.json"
 PICTURED = "pictured.json"
 """The artifact of a run of predict that lists the videos in its pictures."""
 
+BEGAN_AS = "init_from"
+"""The tag of a training run that names the run with whose weights it began."""
+
 HELD_BY = {"train": LEARNED_FROM, "cross_validate": LEARNED_FROM, "evaluate": MEASURED_ON}
 LEARNERS = ("train", "cross_validate")
 VERBS = dict.fromkeys(LEARNERS, "has learned from") | {"evaluate": "was measured on"}
@@ -40,7 +43,8 @@ class Use:
 
     splits: those in which the run held the video itself. groups: those in which it held a video of
     the same group. versions: of the tables that the run names, those that hold the video.
-    is_pictured: whether the run's pictures show it.
+    is_pictured: whether the run's pictures show it. began_as: the run with whose weights it began,
+    and whose splits count among its own.
     """
 
     run_id: str
@@ -50,6 +54,7 @@ class Use:
     splits: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     is_pictured: bool = False
+    began_as: str | None = None
 
     @property
     def has_learned(self) -> bool:
@@ -58,6 +63,11 @@ class Use:
     @property
     def said(self) -> str:
         """The use in words."""
+        began = f"; it began with the weights of run {self.began_as}" if self.began_as else ""
+        return self._done + began
+
+    @property
+    def _done(self) -> str:
         if self.job == "train" and self.splits == ("val",):
             return "has not learned from it, and chose its checkpoint by it, in split val"
         if self.job == "cross_validate" and self.splits and not self.has_learned:
@@ -119,6 +129,7 @@ def uses_of(
             splits=tuple(split for split, names in held.items() if video_id in names["videos"]),
             groups=tuple(s for s, names in held.items() if own and group in names["groups"]),
             is_pictured=video_id in _pictured_by(client, run),
+            began_as=run.data.tags.get(BEGAN_AS),
         )
 
     with ThreadPoolExecutor(READERS) as pool:

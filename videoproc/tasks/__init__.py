@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from videoproc.tasks import classification
-from videoproc.tasks.task import Answer, Batch, LossModule, Mistake, Scores, Spec, Task
+from videoproc.tasks.task import Answer, Batch, LossB, LossModule, Mistake, Scores, Spec, Task
 from videoproc.types import UserError
 
 TASKS: dict[str, Task] = {
@@ -22,6 +22,7 @@ __all__ = [
     "TASKS",
     "Answer",
     "Batch",
+    "LossB",
     "LossModule",
     "Mistake",
     "Scores",

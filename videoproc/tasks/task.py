@@ -22,6 +22,8 @@ from videoproc.types import Row, Video
 Spec = dict[str, Any]
 Batch = dict[str, torch.Tensor]
 Scores = dict[str, np.ndarray]
+LossB = Callable[[torch.Tensor, Batch], torch.Tensor]
+"""From a model's outputs and their batch to (B,), one loss a sample."""
 
 
 class TargetsModule(Protocol):
@@ -48,6 +50,16 @@ class LossModule(Protocol):
 
     def loss_b(self, outputs: torch.Tensor, batch: Batch, /) -> torch.Tensor:
         """(B,) one loss a sample: the loop sums and divides by the global count."""
+
+
+class TrainingLossModule(Protocol):
+    """training_loss.py: the loss with settings, which training alone minimises. A task may have
+    none, and then its loss has no settings."""
+
+    def make_loss(
+        self, rows: Sequence[Row], spec: Spec, /, *, label_smoothing: float, class_weights: str
+    ) -> LossB:
+        """The loss, for the rows that are learned from; linear in the targets as `loss_b` is."""
 
 
 class MetricsModule(Protocol):
@@ -191,4 +203,5 @@ class Task:
     temperature: TemperatureModule | None = None
     videos: VideosModule | None = None
     mistakes: MistakesModule | None = None
+    training_loss: TrainingLossModule | None = None
     whole_clip: bool = False

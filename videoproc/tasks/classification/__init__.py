@@ -11,6 +11,7 @@ from videoproc.tasks.classification import (
     plots,
     targets,
     temperature,
+    training_loss,
     videos,
 )
 from videoproc.tasks.task import Task
@@ -27,5 +28,6 @@ TASK = Task(
     temperature=temperature,
     videos=videos,
     mistakes=mistakes,
+    training_loss=training_loss,
     whole_clip=True,
 )
