@@ -333,6 +333,39 @@ def test_two_are_compared_on_all_clips_over_all_seeds(
     assert (first.low, first.high) == pytest.approx(expected)
 
 
+def test_classifiers_and_baselines_are_measured_on_the_folds_of_the_networks(
+    validated: Validated,
+) -> None:
+    bare = {"loop": LoopConfig(), "model_settings": {}}
+    runs = {
+        name: replace(
+            validated,
+            run_id=cross_validate.cross_validate(
+                make_config(validated.data, model=name, **bare | settings)
+            ),
+        )
+        for name, settings in {
+            "header_only": {},
+            "forest": {"model_settings": {"trees": 10}, "features": ("motion",)},
+        }.items()
+    }
+    keys = {run.run.tags["folds_key"] for run in (validated, *runs.values())}
+    assert len(keys) == 1
+    for one in runs.values():
+        assert [row["clip_id"] for row in one.tell().about] == [
+            row["clip_id"] for row in validated.tell().about
+        ]
+    metrics = {name: one.run.metrics for name, one in runs.items()}
+    assert metrics["header_only"]["folds/over_header_only"] == 0
+    of_forest = metrics["forest"]
+    assert of_forest["folds/over_header_only"] == pytest.approx(
+        of_forest["folds/accuracy"] - metrics["header_only"]["folds/accuracy"]
+    )
+    assert of_forest["folds/majority_accuracy"] <= 0.5
+    compared, *_ = compare(CompareConfig(validated.run_id, runs["forest"].run_id))
+    assert compared.b == pytest.approx(of_forest["folds/accuracy"])
+
+
 def test_other_folds_are_not_compared(by_video: str, validated: Validated) -> None:
     with pytest.raises(UserError, match=r"have other folds .*: run both with the same folds"):
         compare(CompareConfig(validated.run_id, by_video))
@@ -347,7 +380,11 @@ def test_other_folds_are_not_compared(by_video: str, validated: Validated) -> No
         (["--candidates", "[{model_settings: {wide: 3}}]"], "model_settings of cnn"),
         (["--candidates", "[{}, {epochs: 3}]"], "candidates has 'epochs': use model_settings and"),
         (["--cpus_per_fold", "0"], "cpus_per_fold is 0"),
-        (["--model", "cmm"], "no model 'cmm'"),
+        (["--model", "cmm"], "no model 'cmm'; there are cnn, .*forest.*majority"),
+        (["--features", "[motion]"], "model 'cnn' learns from frames"),
+        (["--model", "forest", "--loop.epochs", "3"], "'forest' is no network: leave them out"),
+        (["--model", "forest", "--model_settings", "{wide: 3}"], "'forest' has no 'wide'"),
+        (["--model", "majority", "--features", "[motion]"], "baseline 'majority' has none"),
     ],
 )
 def test_wrong_settings_end_in_one_line_before_anything_starts(
