@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import cli
+from pipelines.learners import Asked, make_learner
 from pipelines.measuring import (
     SCORES,
     Measured,
@@ -19,22 +20,17 @@ from pipelines.measuring import (
     over_baselines,
     put_together,
 )
-from pipelines.train import TrainConfig, check_on_dataset
 from videoproc import runlog, schema
 from videoproc.corpus import manifest
 from videoproc.corpus.folds import SIDES, Fold, FoldConfig, folds_key, make_folds, torn_groups
 from videoproc.learning import told as stored
-from videoproc.learning.baseline_learner import BaselineLearner, baselines_of, tell_all
-from videoproc.learning.classical import CLASSICAL_VERSION, CLASSIFIERS
-from videoproc.learning.classical_learner import ClassicalLearner
+from videoproc.learning.baseline_learner import tell_all
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
 from videoproc.learning.learner import Learner, Told
-from videoproc.learning.network import Candidate, NetworkLearner, changed
+from videoproc.learning.network import Candidate
 from videoproc.learning.pooling import FOLDS, FURTHER, mean_intervals, pool, pool_scores
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
 from videoproc.learning.scored import Scored
-from videoproc.learning.vectors import Vectors, all_vectors
-from videoproc.models import MODELS
 from videoproc.report.progress import say
 from videoproc.runtime import folds as runtime
 from videoproc.runtime import session
@@ -199,7 +195,19 @@ def prepare(config: CrossValidateConfig) -> Prepared:
     folds = make_folds(videos, config.folds)
     found = find_samples(dataset, recipe=dataset.recipe, videos=videos, all_views=True)
     samples = [sample for sample in found if task.targets.is_usable(sample.row)]
-    learner, settings = _learner(config, dataset, videos, samples)
+    learner, settings = make_learner(
+        config.model,
+        Asked(
+            task=config.task,
+            model_settings=config.model_settings,
+            features=config.features,
+            loop=config.loop,
+            candidates=config.choices,
+        ),
+        dataset=dataset,
+        videos=videos,
+        samples=samples,
+    )
     parts = [_part(seed, fold, samples, dataset) for seed in config.seed_numbers for fold in folds]
     key = schema.content_id(
         _decisive(config),
@@ -219,78 +227,6 @@ def prepare(config: CrossValidateConfig) -> Prepared:
         parts=parts,
         key=key,
     )
-
-
-def _learner(
-    config: CrossValidateConfig,
-    dataset: Dataset,
-    videos: Sequence[Video],
-    samples: Sequence[Sample],
-) -> tuple[Learner, dict[str, Any]]:
-    """What learns from each part, and what decides it beside the config."""
-    if config.model in MODELS:
-        if config.features is not None:
-            raise UserError(f"features: model {config.model!r} learns from frames: leave them out")
-        return _network(config, dataset)
-    baselines = baselines_of(config.task)
-    if config.model not in (*CLASSIFIERS, *baselines):
-        raise UserError(
-            f"model: no model {config.model!r}; there are {', '.join((*MODELS, *CLASSIFIERS))} and "
-            f"the baselines {', '.join(baselines)}"
-        )
-    if config.loop != LoopConfig() or config.choices:
-        raise UserError(f"loop, candidates: {config.model!r} is no network: leave them out")
-    if config.model in CLASSIFIERS:
-        return _classifier(config, dataset, samples)
-    if config.model_settings or config.features is not None:
-        raise UserError(f"model_settings, features: baseline {config.model!r} has none")
-    by_id = {video.video_id: video for video in videos}
-    return BaselineLearner(name=config.model, videos=by_id, task=config.task), {}
-
-
-def _network(config: CrossValidateConfig, dataset: Dataset) -> tuple[Learner, dict[str, Any]]:
-    training = TrainConfig(
-        data=config.data,
-        model=config.model,
-        task=config.task,
-        model_settings=config.model_settings,
-        loop=config.loop,
-    )
-    _, settings, frame_shape = check_on_dataset(training, dataset)
-    for candidate in config.choices:  # one that cannot be is found before Ray starts
-        changed_loop = changed(config.loop, candidate.loop, where="candidates.loop")
-        model_settings = config.model_settings | candidate.model_settings
-        check_on_dataset(
-            replace(training, loop=changed_loop, model_settings=model_settings), dataset
-        )
-    learner = NetworkLearner(
-        task=config.task,
-        model=config.model,
-        model_settings=config.model_settings,
-        loop=config.loop,
-        frame_shape=frame_shape,
-        recipe=dataset.recipe.to_json(),
-        candidates=config.choices,
-    )
-    return learner, settings
-
-
-def _classifier(
-    config: CrossValidateConfig, dataset: Dataset, samples: Sequence[Sample]
-) -> tuple[Learner, dict[str, Any]]:
-    if config.features is None:
-        vectors = all_vectors(dataset, clip_ids=[sample.row["clip_id"] for sample in samples])
-    else:
-        version = dataset.features.version
-        vectors = Vectors(data=dataset.folder, version=version, features=config.features)
-    learner = ClassicalLearner(
-        classifier=config.model,
-        vectors=vectors,
-        task=config.task,
-        settings=config.model_settings or None,
-    )
-    ids = {feature.name: feature.feature_id for feature in vectors.selected}
-    return learner, {"features": ids, "classical_version": CLASSICAL_VERSION}
 
 
 def _decisive(config: CrossValidateConfig) -> dict[str, Any]:
