@@ -65,4 +65,4 @@ def test_a_submitted_job_runs_on_every_node_and_its_tables_equal_one_process(
     three.command("submit", "index", "--data", data, *source)
     three.command("submit", "extract", "--data", data, *EXTRACT)
     assert_equal(Path(data), one_process)
-    assert tasks_by_node(three, of="FlatMap") == NODES
+    assert tasks_by_node(three, of="MapBatches") == NODES

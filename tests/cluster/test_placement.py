@@ -32,7 +32,7 @@ def test_decoding_stays_on_the_nodes_that_config_names(
     code, said = three.run(*command, more=three.exports())
     assert code == 0, said
     assert_equal(indexed, one_process)
-    assert tasks_by_node(three, of="FlatMap") == {2}
+    assert tasks_by_node(three, of="MapBatches") == {2}
 
 
 def test_what_no_node_has_ends_the_job_at_once_in_one_line(three: Nodes, indexed: Path) -> None:
@@ -78,4 +78,4 @@ def test_a_node_that_joins_takes_part_in_a_job_that_runs(
         assert job.returncode == 0, said
         made, wanted = (Dataset(folder=data).clips.keys() for data in (indexed, one_process))
         assert len(made) == 10 * len(wanted)
-        assert 3 in tasks_by_node(two, of="FlatMap")
+        assert 3 in tasks_by_node(two, of="MapBatches")

@@ -34,7 +34,7 @@ def test_a_submitted_night_takes_every_node_and_equals_one_process(
     code, said = three.run("-m", "cluster", "submit", "nightly", *flags, timeout_s=600)
     assert code == 0, said
     assert_equal(night, alone)
-    assert tasks_by_node(three, of="FlatMap") == NODES
+    assert tasks_by_node(three, of="MapBatches") == NODES
 
     training = ("--model", "cnn_gru", "--workers", "2", "--loop.epochs", "1")
     code, said = three.run(

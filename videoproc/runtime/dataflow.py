@@ -1,7 +1,7 @@
 """Running a list of steps over rows: in this process, or as Ray Data stages over a cluster.
 
-Both give the same receipts. Steps of one stage with the same resources fuse into one Ray task,
-so frames never leave the worker that decoded them; a model's stage takes frames from others.
+Both give the same receipts. All steps of a row are one Ray task, so frames never leave the worker
+that decoded them; only a model's actors take frames from others.
 """
 
 from __future__ import annotations
@@ -114,12 +114,22 @@ def timed(named: Named) -> Step:
 def _run_inline(
     rows: Iterable[Row], steps: Sequence[Named], model: ModelStage | None, sink: BatchStep
 ) -> Iterator[dict[str, Any]]:
+    for receipts in _through(rows, steps, [model.make(), sink] if model else [sink]):
+        yield from receipts.to_pylist()
+
+
+def _through(
+    rows: Iterable[Row], steps: Sequence[Named], then: Sequence[BatchStep]
+) -> Iterator[pa.Table]:
+    """What the last step makes of the rows, in parts of a useful size."""
     for named in steps:
         rows = itertools.chain.from_iterable(map(timed(named), rows))
-    step = model.make() if model else None
-    while batch := list(itertools.islice(rows := iter(rows), MAX_ROWS_PER_TASK)):
-        table = pa.Table.from_pylist(batch)
-        yield from sink(step(table) if step else table).to_pylist()
+    rows = iter(rows)
+    while part := list(itertools.islice(rows, MAX_ROWS_PER_TASK)):
+        table = pa.Table.from_pylist(part)
+        for step in then:
+            table = step(table)
+        yield table
 
 
 def _run_ray(
@@ -132,8 +142,8 @@ def _run_ray(
 ) -> Iterator[dict[str, Any]]:
     _quiet()
     actors = model if model and model.num_gpus else None
-    fused = model.memory_bytes if model and not actors else 0
-    needs = placement.needs(memory_bytes=DECODE_MEMORY_BYTES + fused)
+    of_model = model.memory_bytes if model and not actors else 0
+    needs = placement.needs(memory_bytes=DECODE_MEMORY_BYTES + of_model)
     for waited in (
         session.require_fit(placement, needs, what="each decoding task"),
         session.require_fit(
@@ -149,10 +159,14 @@ def _run_ray(
     dataset: ray.data.Dataset = ray.data.from_items(
         list(rows), override_num_blocks=math.ceil(len(rows) / per_task)
     )
-    # The same for all: so they fuse.
-    where = _options(placement, needs)
-    for named in steps:
-        dataset = dataset.flat_map(timed(named), **where)
+    # All of a task in one function: between two of its own, Ray makes blocks of all frames.
+    fused = [_built_once(model)] if model and not actors else []
+    dataset = dataset.map_batches(
+        _task(steps, [] if actors else [*fused, sink]),
+        batch_format="pyarrow",
+        batch_size=None,
+        **_options(placement, needs),
+    )
     if actors:
         dataset = dataset.map_batches(
             _actor(actors.make),
@@ -160,18 +174,23 @@ def _run_ray(
             batch_size=actors.batch_size,
             compute=ActorPoolStrategy(min_size=1),  # at most what the GPUs allow, also later
             **_options(actors.placement, actors.needs),
-        )
-    elif model:
-        dataset = dataset.map_batches(
-            _built_once(model),
+        ).map_batches(
+            # With a batch size Ray would gather whole batches first.
+            sink,
             batch_format="pyarrow",
             batch_size=None,
-            **where,
+            **_options(placement, needs),
         )
-    # A batch size would part the sink from the steps: Ray then gathers whole batches first, sends
-    # their frames to another worker, and a short list of rows ends up in one task.
-    dataset = dataset.map_batches(sink, batch_format="pyarrow", batch_size=None, **where)
     return iter(dataset.iter_rows())
+
+
+def _task(
+    steps: Sequence[Named], then: Sequence[BatchStep]
+) -> Callable[[pa.Table], Iterator[pa.Table]]:
+    def task(rows: pa.Table) -> Iterator[pa.Table]:
+        return _through(rows.to_pylist(), steps, then)
+
+    return task
 
 
 def _options(placement: Placement, needs: Mapping[str, float]) -> dict[str, Any]:
