@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
 
 from videoproc.types import Video
 
@@ -31,6 +30,8 @@ def header_predictions(
     Size, codec, resolution, rate, frames and duration: where these give the label away, a
     network's accuracy says little. Both lists hold readable, labelled videos.
     """
+    from sklearn.ensemble import RandomForestClassifier  # slow to import: workers do without
+
     codecs = sorted({video.codec or "" for video in train})
     forest = RandomForestClassifier(TREES, random_state=seed, min_samples_leaf=2)
     forest.fit(_fields(train, codecs), [video.label for video in train])
