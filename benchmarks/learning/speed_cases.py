@@ -256,11 +256,16 @@ def _next(taken: Synchronized[int], end: int, step: int) -> Iterator[int]:
         yield number
 
 
-def memory_mib(data: Path, *, clips: int) -> dict[str, float]:
+def memory_mib(data: Path, *, clips: int, epochs: int) -> dict[str, float]:
     """Of a process that trains as a worker does, on a table of so many clips: its own memory when
     training starts, and the most it had of it after a step."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.learning.speed_memory", str(data), str(clips)],
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.learning.speed_memory",
+            *map(str, (data, clips, epochs)),
+        ],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

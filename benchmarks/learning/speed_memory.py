@@ -1,8 +1,8 @@
 """A training worker's memory on a table of synthetic clips, in a process of its own.
 
-    python -m benchmarks.learning.speed_memory FOLDER COUNT
+    python -m benchmarks.learning.speed_memory FOLDER COUNT EPOCHS
 
-Writes a table of COUNT clips, trains an epoch on them with a tiny network, and says its own memory
+Writes a table of COUNT clips, trains EPOCHS on them with a tiny network, and says its own memory
 (anonymous, resident: files that it has mapped are the system's) in MiB, when training starts and at
 most after any step.
 """
@@ -36,7 +36,7 @@ CLIPS_PER_SHARD = 200
 
 
 def main() -> None:
-    folder, count = Path(sys.argv[1]), int(sys.argv[2])
+    folder, count, epochs = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     writing = multiprocessing.get_context("spawn").Process(target=write, args=(folder, count))
     writing.start()
     writing.join()
@@ -53,7 +53,7 @@ def main() -> None:
     )
     seen: list[float] = []
     worker = _Watched(
-        config=LoopConfig(epochs=1, batch_size=32),
+        config=LoopConfig(epochs=epochs, batch_size=32),
         task=select_task(card.task),
         card=card,
         train=samples,
