@@ -148,6 +148,7 @@ def _launcher(workspace: Path, temp_dir: Path, resources: Mapping[str, int]) -> 
             **auth_environment(workspace / "cluster" / "token"),
             **ON_LOOPBACK,
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),  # as in pipelines
+            "THP_MEM_ALLOC_ENABLE": os.environ.get("THP_MEM_ALLOC_ENABLE", "1"),  # likewise
             "SPT_NOENV": "1",  # workers rename themselves; without this it overwrites the marks
             "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # else a busy node takes 30 s to stop
             # A lost head does not come back: nodes that have missed it for so long end.

@@ -22,7 +22,12 @@ from videoproc.augment import make_views
 from videoproc.corpus import manifest
 from videoproc.learning import checkpoint, vector_card
 from videoproc.learning.checkpoint import Card
-from videoproc.learning.predict import Predictor, prediction_id, read_trained
+from videoproc.learning.predict import (
+    Predictor,
+    clips_at_once,
+    prediction_id,
+    read_trained,
+)
 from videoproc.media import Accept, Limits, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
@@ -38,8 +43,9 @@ from videoproc.types import UserError, Video
 MAX_PICTURES = 50  # in motion 2000 x 2000 pixels; at 100 the driver took a gigabyte more
 
 
-# On CPU, for what a network of ours makes of a batch: 1.8 GB for 32 clips of 16x112x112.
-BYTES_PER_BATCH_BYTE = 100
+# On CPU, for what a network of ours makes of clips: 60 MB of one of 16x112x112.
+BYTES_PER_BYTE_AT_ONCE = 100
+BYTES_PER_BATCH_BYTE = 4  # the frames themselves, in Arrow and out of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +55,7 @@ class PredictConfig:
     Args:
         data: the dataset folder; the model's training need not have seen it.
         run: the id of the training run whose best model is applied, or its beginning.
-        batch_size: clips that the model takes at once.
+        batch_size: clips that go to the model together; on CPU it takes them in turn.
         accept: material that is taken as it is, or refused.
         pictures: how many of the most, and how many of the least confident predictions of this run
             are shown with frames in predictions.jpg and predictions.mp4 in MLflow: 50 at most, 0
@@ -229,7 +235,10 @@ def _apply(
     predictor: Callable[[], dataflow.BatchStep] = partial(Predictor, trained, run_id=config.run)
     is_pictured = config.pictures > 0 and set(table.schema.names) >= NEEDED
     num_gpus = 0 if config.inline else min(1, session.num_gpus(config.model_placement))
-    on_cpu_bytes = BYTES_PER_BATCH_BYTE * config.batch_size * math.prod(card.frame_shape)
+    at_once = min(clips_at_once(card), config.batch_size)
+    on_cpu_bytes = math.prod(card.frame_shape) * (
+        BYTES_PER_BYTE_AT_ONCE * at_once + BYTES_PER_BATCH_BYTE * config.batch_size
+    )
     model = dataflow.ModelStage(
         make=partial(Picturing, predictor, count=config.pictures, job=job)
         if is_pictured

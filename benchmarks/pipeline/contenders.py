@@ -147,17 +147,18 @@ def read_engine(path: str) -> np.ndarray:
     return clip.frames_thwc
 
 
-def read_loop(path: str) -> np.ndarray:
-    """(16, 112, 112, 3) uint8 by the loop that one writes first: every frame as full-size RGB."""
+def read_loop(path: str, *, frames: int = FRAMES, side: int = SIDE) -> np.ndarray:
+    """(frames, side, side, 3) uint8 by the loop that one writes first: every frame as full-size
+    RGB."""
     import cv2
 
     cv2.setNumThreads(1)
     with av.open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "NONE"  # a core has its own process: threads would take from others
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-    picked = [frames[i] for i in _middles(len(frames))]
-    return np.stack([cv2.resize(f, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for f in picked])
+        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    picked = [decoded[i] for i in _middles(len(decoded), frames)]
+    return np.stack([cv2.resize(f, (side, side), interpolation=cv2.INTER_AREA) for f in picked])
 
 
 def read_decord(path: str) -> np.ndarray:
@@ -184,8 +185,8 @@ def check(_: Path, paths: Sequence[str]) -> dict[str, Any]:
     return {POOL: difference(read_loop), READ_VIDEOS: difference(read_decord)}
 
 
-def _middles(num_frames: int) -> list[int]:
-    return [(2 * i + 1) * num_frames // (2 * FRAMES) for i in range(FRAMES)]
+def _middles(num_frames: int, wanted: int = FRAMES) -> list[int]:
+    return [(2 * i + 1) * num_frames // (2 * wanted) for i in range(wanted)]
 
 
 def _num_frames(path: str) -> int:

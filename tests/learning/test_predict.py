@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from videoproc import schema
-from videoproc.learning import checkpoint
+from videoproc.learning import checkpoint, predict
 from videoproc.learning.checkpoint import Card, Position
 from videoproc.learning.predict import Predictor, prediction_id, read_trained
 from videoproc.learning.samples import Sample, read_sample
@@ -84,3 +84,13 @@ def test_the_time_of_earlier_steps_is_passed_on_and_the_models_added(
 def test_ids_tell_runs_and_clips_apart() -> None:
     ids = {prediction_id(run, clip) for run in ("a", "b") for clip in ("x", "y")}
     assert len(ids) == 4
+
+
+def test_on_cpu_an_answer_does_not_depend_on_who_stands_beside_it(
+    folder: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "CPU_BYTES_AT_ONCE", 1)
+    by_one = Predictor(partial(read_trained, folder), run_id="r")
+    together = by_one(pa.Table.from_pylist(rows)).to_pylist()
+    alone = [by_one(pa.Table.from_pylist([row])).to_pylist()[0] for row in rows]
+    assert [row["probabilities"] for row in together] == [row["probabilities"] for row in alone]

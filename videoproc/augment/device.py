@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from kornia import enhance
-from kornia.geometry.transform import warp_affine
 
 from videoproc.augment.view import View
 from videoproc.geometry import affine
@@ -32,6 +30,8 @@ def augment_frames(frames_bthwc: torch.Tensor, *, views: Sequence[View]) -> torc
 def _move(x_bcthw: torch.Tensor, matrix_b33: np.ndarray) -> torch.Tensor:
     if (matrix_b33 == np.eye(3)).all():
         return x_bcthw
+    from kornia.geometry.transform import warp_affine  # only who moves pixels waits for it
+
     height, width = x_bcthw.shape[-2:]
     # kornia counts from the middle of the first pixel; ours from its corner.
     counted = affine.translation(-0.5, -0.5) @ matrix_b33 @ affine.translation(0.5, 0.5)
@@ -44,6 +44,8 @@ def _move(x_bcthw: torch.Tensor, matrix_b33: np.ndarray) -> torch.Tensor:
 def _jitter(x_bcthw: torch.Tensor, params: Sequence[object]) -> torch.Tensor:
     if not any(params):
         return x_bcthw
+    from kornia import enhance
+
     brightness, contrast, saturation = (
         torch.tensor([getattr(p, name, 1.0) for p in params], device=x_bcthw.device)
         for name in ("brightness", "contrast", "saturation")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from videoproc.learning.checkpoint import Card
 from videoproc.storage import Anywhere
 from videoproc.tasks import select_task
 from videoproc.types import FETCHED, SECONDS, Row
+
+CPU_BYTES_AT_ONCE = 1 << 20
+"""Frames that a model on CPU takes at once: what it makes of them stays small, and a core is busy
+with one clip as with many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +69,11 @@ class Predictor:
         return pa.Table.from_pylist(made, schema=self._schema(kept))
 
     def _answers(self, rows: list[Row]) -> list[Row]:
+        at_once = len(rows) if self._device.type == "cuda" else clips_at_once(self._card)
+        starts = range(0, len(rows), at_once)
+        return [row for start in starts for row in self._told(rows[start : start + at_once])]
+
+    def _told(self, rows: list[Row]) -> list[Row]:
         unlabelled = [row | {"label": None, "group": None} for row in rows]
         arrays = self._task.targets.make_batch(unlabelled, self._card.spec)
         batch = {name: torch.from_numpy(a).to(self._device) for name, a in arrays.items()}
@@ -89,6 +99,11 @@ class Predictor:
                 ],
             ]
         )
+
+
+def clips_at_once(card: Card) -> int:
+    """How many clips the model takes together on CPU, of any batch."""
+    return max(1, CPU_BYTES_AT_ONCE // math.prod(card.frame_shape))
 
 
 PASSED_ON = (

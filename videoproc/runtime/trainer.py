@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import ray
 import ray.train
@@ -28,14 +28,13 @@ from ray.train import (
     FailureConfig,
     RunConfig,
     ScalingConfig,
-    UserCallback,
     WorkerGroupError,
 )
-from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.exceptions import (
     WorkerHealthCheckFailedError,
 )
 from ray.train.v2._internal.execution.context import get_train_context
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.queue import Empty, Queue
 
 from videoproc.learning.checkpoint import Card
@@ -43,6 +42,7 @@ from videoproc.learning.config import LoopConfig
 from videoproc.learning.loop import Report, Trainer
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
+from videoproc.runtime.failures import OnFailure, first_line
 from videoproc.runtime.news import Epoch, News, Notice, Started, Stopped
 from videoproc.runtime.rendezvous import AtOwnAddress
 from videoproc.runtime.shared_folder import NODE_ID, check_all_see, check_seen, forget
@@ -60,6 +60,8 @@ os.environ.setdefault("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "2")
 # Ray Train counts a lost node's cores for some seconds more, and then waits so long before it
 # counts again: 60 s was a minute lost after each loss of an elastic run.
 os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "15")
+# It asks whether workers are done: by default every 2 s, of which a fold waits one on average.
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 
 Say = Callable[[str], None]
 
@@ -94,17 +96,18 @@ def fit(
     # Where the queue's process dies it is started anew: what it held stands in the checkpoint.
     here = {NODE_ID: ray.get_runtime_context().get_node_id()}
     heard = Queue(actor_options={"num_cpus": 0, "max_restarts": -1, "label_selector": here})
-    trainer = TorchTrainer(
-        _train_worker,
-        train_loop_config={"assignment": assignment, "heard": heard},
-        torch_config=AtOwnAddress(),
+    trainer = DataParallelTrainer(
+        # What is bound here goes to the workers alone; a `train_loop_config` the controller would
+        # unpickle as well, and import torch for it before it starts them.
+        partial(_train_worker, assignment, heard),
+        backend_config=AtOwnAddress(),
         scaling_config=_scaling(workers, needs),
         run_config=RunConfig(
             name=assignment.folder.name,
             # Only its controller, here, reads and writes this: checkpoints are none of its matter.
             storage_path=str(scratch),
             failure_config=FailureConfig(max_failures=workers.max_failures),
-            callbacks=[_OnFailure(heard)],  # type: ignore[list-item]  # as of Train V1
+            callbacks=[OnFailure(heard)],  # type: ignore[list-item]  # as of Train V1
         ),
     )
     waiting = Waiting(workers=workers, needs=needs, say=say)
@@ -113,14 +116,14 @@ def fit(
             trainer.fit()
     except ControllerError as error:
         failure = error.controller_failure
-        if isinstance(failure, UserError):  # of a worker, by way of _OnFailure
+        if isinstance(failure, UserError):  # of a worker, by way of OnFailure
             raise failure from None
         raise
     except WorkerGroupError as error:
         if any(isinstance(e, WorkerHealthCheckFailedError) for e in error.worker_failures.values()):
             raise WorkersLostError(
                 f"workers were lost more than max_failures ({workers.max_failures}) times, at last "
-                f"because {_first_line(error.worker_failures)}: see to the machines, and resume"
+                f"because {first_line(error.worker_failures)}: see to the machines, and resume"
             ) from None
         raise
     finally:
@@ -139,13 +142,13 @@ def _scaling(workers: WorkerConfig, needs: Resources) -> ScalingConfig:
     )
 
 
-def _train_worker(config: dict[str, Any]) -> None:
-    assignment: Assignment = config["assignment"]
-    heard: Queue = config["heard"]
+def _train_worker(assignment: Assignment, heard: Queue) -> None:
     folder = assignment.folder
     check_seen(folder)
     device = ray.train.torch.get_device()
-    if device.type == "cpu":
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    else:
         torch.set_num_threads(_own_cpus())
     world = World.current(device)
 
@@ -192,38 +195,6 @@ class _Notices:
         in_s = None if info.deadline_ms is None else info.deadline_ms / 1000 - time.time()
         self.tell(Notice(tuple(info.preempted_node_ids), in_s))
         return True
-
-
-@dataclass
-class _OnFailure(UserCallback):
-    """Runs in Ray Train's controller: what the user can mend is not tried again."""
-
-    heard: Queue
-
-    def after_exception(
-        self,
-        run_context: Any,  # noqa: ARG002 - Ray's signature
-        worker_exceptions: dict[int, Exception],
-    ) -> None:
-        for error in worker_exceptions.values():
-            if isinstance(error, UserError):
-                raise error
-        with suppress(RayActorError):
-            self.heard.put(Stopped(_first_line(worker_exceptions)))
-
-
-def _first_line(failures: dict[int, Exception]) -> str:
-    """Of a lost worker where there is one: what the others say then is only that it is gone."""
-    ranks = sorted(
-        failures,
-        key=lambda rank: (not isinstance(failures[rank], WorkerHealthCheckFailedError), rank),
-    )
-    error = failures[ranks[0]]
-    if isinstance(error, WorkerHealthCheckFailedError):
-        return f"worker {ranks[0]} died"
-    return (
-        f"worker {ranks[0]} failed ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
-    )
 
 
 @dataclass(kw_only=True)

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import torch
-from matplotlib.figure import Figure
 from torch import nn
 
 from videoproc.types import Row, Video
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Spec = dict[str, Any]
 Batch = dict[str, torch.Tensor]

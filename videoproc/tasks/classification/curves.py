@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from videoproc.tasks.task import Scores, Spec
 
@@ -27,6 +26,8 @@ def roc_curves(scores: Scores, spec: Spec) -> list[Curve]:
     A class without a sample, or whose samples are all there are, has no curve. A sample of a
     class not seen in training (target -1) belongs to the rest of every class.
     """
+    from sklearn.metrics import auc, roc_curve  # slow to import: workers do without
+
     found = []
     for label, is_class, probability in _one_vs_rest(scores, spec):
         x, y, _ = roc_curve(is_class, probability)
@@ -36,6 +37,8 @@ def roc_curves(scores: Scores, spec: Spec) -> list[Curve]:
 
 def precision_recall_curves(scores: Scores, spec: Spec) -> list[Curve]:
     """x: recall, y: precision, value: average precision; for the classes of `roc_curves`."""
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
     found = []
     for label, is_class, probability in _one_vs_rest(scores, spec):
         precision, recall, _ = precision_recall_curve(is_class, probability)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from videoproc.tasks.classification.calibration import (
     expected_calibration_error,
@@ -17,6 +14,10 @@ from videoproc.tasks.classification.calibration import (
 from videoproc.tasks.classification.curves import Curve, precision_recall_curves, roc_curves
 from videoproc.tasks.classification.metrics import confusion_matrix
 from videoproc.tasks.task import Scores, Spec
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAX_CURVES = 12
 MAX_COUNTED = 30  # classes; beyond, the cells of a confusion matrix are too small for a number
@@ -63,12 +64,18 @@ def tables(scores: Scores, spec: Spec) -> dict[str, Any]:
     }
 
 
+def _figure(width_inches: float, height_inches: float) -> Figure:
+    from matplotlib.figure import Figure  # slow to import: workers draw nothing
+
+    return Figure(figsize=(width_inches, height_inches), layout="constrained")
+
+
 def _confusion(scores: Scores, spec: Spec) -> Figure:
     """Counts, coloured by the share of the true class; with many classes colours only."""
     matrix, classes = confusion_matrix(scores, spec), [_short(c) for c in spec["classes"]]
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
     side = min(16.0, max(3.5, 1.2 + 0.6 * len(classes)))
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    figure = _figure(side + 1, side)
     axes = figure.add_subplot()
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(picture, ax=axes, label="share of the true class")
@@ -103,7 +110,7 @@ def _precision_recall(scores: Scores, spec: Spec) -> Figure:
 
 
 def _unit_square(*, x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(9.0, 4.8), layout="constrained")
+    figure = _figure(9.0, 4.8)
     axes = figure.add_subplot()
     axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.grid(alpha=0.3)
@@ -120,7 +127,9 @@ def _draw(
     elif len(drawn) < len(curves):
         mean = np.mean([curve.value for curve in curves])
         axes.set_title(f"the {len(drawn)} worst of {of} classes; mean {value} {mean:.3f}")
-    colours = matplotlib.colormaps["tab10" if len(drawn) <= 10 else "tab20"]
+    from matplotlib import colormaps
+
+    colours = colormaps["tab10" if len(drawn) <= 10 else "tab20"]
     for index, curve in enumerate(drawn):
         label = f"{_short(curve.label)}: {value} {curve.value:.3f}"
         axes.plot(curve.x, curve.y, label=label, color=colours(index), **style)
@@ -134,7 +143,7 @@ def calibration_plot(
     """Accuracy against confidence, and below it how many clips each point stands for; where there
     are scaled scores, their curve and their clips too."""
     found = reliability(scores)
-    figure = Figure(figsize=(5.2, 6.0), layout="constrained")
+    figure = _figure(5.2, 6.0)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     centres, width = (found.edges[:-1] + found.edges[1:]) / 2, found.edges[1] - found.edges[0]
     bars = {"width": 0.92 * width, "color": "tab:blue"}
