@@ -62,10 +62,10 @@ class Plan:
     rounds: int = 3
     frames: int = 16
     side: int = 112
-    clips: int = 128
+    clips: int = 64
     """Of an epoch."""
     batch_size: int = 32
-    videos: int = 900
+    videos: int = 750
     """Of a turn of predict."""
     table_clips: int = 150
     workers: tuple[int, ...] = (1, 2, 4)
