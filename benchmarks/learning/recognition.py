@@ -67,7 +67,9 @@ def main() -> None:
             config = row_config(
                 settings, row, data=str(data), by=PROTOCOLS[protocol], seeds=arguments.seeds
             )
-            keep(measured(config), row, settings, protocol=protocol, arguments=arguments)
+            run = measured(config)
+            found = model_record(run, config, settings)
+            keep(found, row, settings, protocol=protocol, arguments=arguments)
 
 
 def make_dataset(settings: Settings, *, source: str, data: str) -> None:
@@ -105,17 +107,17 @@ def measured(config: CrossValidateConfig) -> runlog.Run:
 
 
 def keep(
-    run: runlog.Run,
+    found: Settings,
     row: str,
     settings: Settings,
     *,
     protocol: str,
     arguments: argparse.Namespace,
 ) -> None:
-    """Put a run into the record of its protocol, in place of what the row had there."""
+    """Put a row into the record of its protocol, in place of what it had there."""
     path = RESULTS / f"recognition_{arguments.name}_{protocol}.json"
     before = json.loads(path.read_text()) if path.is_file() else {"models": {}, "notes": []}
-    models = before["models"] | {row: model_record(run, settings)}
+    models = before["models"] | {row: found}
     by_source = protocol == "by_source"
     record = {
         "record": RECORD,
@@ -139,15 +141,17 @@ def keep(
     path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
-def model_record(run: runlog.Run, settings: Settings) -> dict[str, Any]:
+def model_record(
+    run: runlog.Run, config: CrossValidateConfig, settings: Settings
+) -> dict[str, Any]:
     metrics = {name: value for name, value in run.metrics.items() if name.startswith(f"{FOLDS}/")}
     by_fold = run.read_json(f"{FOLDS}/by_fold.json")
     if "leave_out" in settings:
         of_rest = [rest(scored, settings["leave_out"]) for scored in score_sets(run)]
         metrics[f"{FOLDS}/{REST}"] = float(np.mean(of_rest))
     return {
-        "kind": kind_of(run.tags["model"]),
-        **costs(run),
+        "kind": kind_of(config.model),
+        **costs(config),
         "clips_per_second": clips_per_second(by_fold),
         "runs": [
             {
@@ -185,17 +189,17 @@ def kind_of(model: str) -> str:
     return "classical" if model in CLASSIFIERS else "baseline"
 
 
-def costs(run: runlog.Run) -> dict[str, int]:
+def costs(config: CrossValidateConfig) -> dict[str, int]:
     """Of one clip; nothing of what is no network."""
-    name = run.tags["model"]
-    if name not in MODELS:
+    if config.model not in MODELS:
         return {}
-    recipe = Dataset(folder=cli.absolute(run.tags["data"])).recipe
+    recipe = Dataset(folder=cli.absolute(config.data)).recipe
     num_frames = recipe.sampling.frames_per_clip
     assert num_frames is not None
     frame_shape = (num_frames, recipe.size.height, recipe.size.width, 3)
-    config = model_config(name, json.loads(run.params["model_settings"]))
-    of = cost(build_model(name, config, num_outputs=2, frame_shape=frame_shape), frame_shape)
+    settings = model_config(config.model, config.model_settings)
+    model = build_model(config.model, settings, num_outputs=2, frame_shape=frame_shape)
+    of = cost(model, frame_shape)
     return {"parameters": of.parameters, "multiply_adds": of.multiply_adds}
 
 

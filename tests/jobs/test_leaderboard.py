@@ -81,9 +81,17 @@ def test_a_record_of_a_trained_and_evaluated_run_gives_its_row(trained, tmp_path
     (tmp_path / "results" / "small.json").write_text(json.dumps(record))
     leaderboard(LeaderboardConfig(results="results", output="page.md"))
     page = (tmp_path / "page.md").read_text()
-    (row,) = [line for line in page.splitlines() if line.startswith("| `cnn_gru`")]
-    cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[1:3] == ["network", f"{measured['test/accuracy']:.3f}"]
-    assert int(cells[4].replace(",", "")) > 0
-    assert cells[6:] == ["6", "0", "`make small`", "[small.json](results/small.json)"]
+    names, row = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in page.splitlines()
+        if line.startswith(("| model", "| `cnn_gru`"))
+    )
+    cells = dict(zip(names, row, strict=True))
+    assert (cells["kind"], cells["accuracy"]) == ("network", f"{measured['test/accuracy']:.3f}")
+    assert int(cells["parameters"].replace(",", "")) > 0
+    assert (cells["clips"], cells["seeds"]) == ("6", "0")
+    assert (cells["command"], cells["record"]) == (
+        "`make small`",
+        "[small.json](results/small.json)",
+    )
     assert "split by `source`" in page
