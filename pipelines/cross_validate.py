@@ -170,7 +170,7 @@ def cross_validate(config: CrossValidateConfig) -> str:
             data=prepared.dataset.folder,
             workspace=workspace,
             config=params,
-            name=config.model,
+            name=f"{config.model}, folds by {config.folds.by}",
             resume=earlier,
         ) as run,
         _alone(workspace, None if earlier else run.run_id),

@@ -90,8 +90,6 @@ def test_a_record_of_a_trained_and_evaluated_run_gives_its_row(trained, tmp_path
     assert (cells["kind"], cells["accuracy"]) == ("network", f"{measured['test/accuracy']:.3f}")
     assert int(cells["parameters"].replace(",", "")) > 0
     assert (cells["clips"], cells["seeds"]) == ("6", "0")
-    assert (cells["command"], cells["record"]) == (
-        "`make small`",
-        "[small.json](results/small.json)",
-    )
+    assert cells["record"] == "[small.json](results/small.json)"
+    assert "By `make small`:" in page
     assert "split by `source`" in page

@@ -71,7 +71,7 @@ def test_models_and_baselines_stand_in_one_table_the_best_first() -> None:
     ]
 
 
-def test_a_row_says_interval_parameters_clips_seed_command_and_record() -> None:
+def test_a_row_says_interval_parameters_clips_seed_and_record() -> None:
     assert rows(page(a=record(gru=[run(0.7)])))[0] == {
         "model": "`gru`",
         "kind": "network",
@@ -80,7 +80,6 @@ def test_a_row_says_interval_parameters_clips_seed_command_and_record() -> None:
         "parameters": "12,345",
         "clips": "40",
         "seeds": "0",
-        "command": "`make fights`",
         "record": "[a.json](../results/a.json)",
     }
 
@@ -92,6 +91,12 @@ def test_a_row_says_what_a_clip_costs_and_the_command_of_its_own_where_they_are_
     row = rows(page(a=found))[0]
     assert (row["multiply-adds"], row["clips/s"]) == ("2,140 M", "1,234")
     assert row["command"] == "`make gru`"
+
+
+def test_a_command_that_made_all_rows_stands_above_them() -> None:
+    text = page(a=record(gru=[run(0.7)], cnn=[run(0.5)]))
+    assert "By `make fights`:" in text
+    assert "command" not in rows(text)[0]
 
 
 def test_a_row_says_what_it_has_over_the_headers_with_the_interval_of_the_difference() -> None:

@@ -122,7 +122,11 @@ def _table(title: str, records: Mapping[str, Mapping[str, Any]], *, link: str) -
         for row in _rows(record, title=title, file=file, link=link)
     ]
     used = [name for name in names if any(row.cells.get(name) for row in rows)]
-    lines = [_line(used), _line(["---"] * len(used))]
+    common = {row.cells["command"] for row in rows}
+    if len(common) == 1:  # said once
+        used.remove("command")
+    lines = [f"By {common.pop()}:\n"] if len(common) == 1 else []
+    lines += [_line(used), _line(["---"] * len(used))]
     for row in _best_first(rows, records):
         lines.append(_line([row.cells.get(name, "") for name in used]))
     return lines
