@@ -26,13 +26,14 @@ def test_cross_attention_lets_the_motion_of_one_frame_change_every_frames_appear
     assert (difference.abs().amax(dim=2) > 1e-4).all()
 
 
-def test_the_change_between_bursts_is_not_seen() -> None:
+@pytest.mark.parametrize("motion", ["difference", "flow"])
+def test_the_change_between_bursts_is_not_seen(motion: str) -> None:
     still = clips(num=1, frames=2).repeat_interleave(2, dim=1)  # two bursts, each a still
-    model = make("two_stream", burst_frames=2).eval()
+    model = make("two_stream", burst_frames=2, motion=motion).eval()
     seen = model.motion(still)
     torch.testing.assert_close(seen, model.motion(torch.zeros_like(still)))
     assert seen.shape[1] == 2
-    assert make("two_stream").eval().motion(still).shape[1] == 4
+    assert make("two_stream", motion=motion).eval().motion(still).shape[1] == 4
 
 
 def test_appearance_is_taken_from_the_first_frame_of_each_burst() -> None:

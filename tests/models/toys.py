@@ -56,6 +56,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("r3d", {"norm": "group", "blocks": 2}),
     ("r2plus1d", {"norm": "none", "inputs": "grey_and_difference"}),
     ("video_transformer", {"pooling": "attention", "tubelet": 1}),
+    ("tsm", {"inputs": "grey_and_flow"}),
+    ("r3d", {"inputs": "flow"}),
+    ("two_stream", {"motion": "flow", "burst_frames": 2}),
 ]
 """Settings that build another network than the defaults do."""
 

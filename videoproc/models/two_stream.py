@@ -1,9 +1,9 @@
-"""`two_stream`: one frame CNN for what is there and one for what changes (Simonyan and Zisserman
-2014, with frame differences in place of optical flow). It sees order by the differences' sign.
+"""`two_stream`: one frame CNN for what is there and one for what moves, by differences of frames or
+by optical flow (Simonyan and Zisserman 2014). It sees order by their sign.
 
 Where clips are bursts of k frames (`sampling.burst_frames`), `burst_frames: k` gives the stream of
-change the k - 1 differences within each burst as channels, and the other the first frame of each;
-with 1 the change is the one since the sampled frame before, however long ago that was.
+motion the k - 1 changes within each burst as channels, and the other the first frame of each; with
+1 the change is the one since the sampled frame before, however long ago that was.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 
 from videoproc.models.attention import MultiHeadAttention, positions
 from videoproc.models.frame_cnn import FrameCnn
-from videoproc.models.inputs import INPUTS, Inputs, burst_differences
+from videoproc.models.inputs import INPUTS, Inputs, burst_differences, burst_flow
 from videoproc.models.norm import NORMS
 from videoproc.models.settings import (
     check_choice,
@@ -35,7 +35,7 @@ class Config:
 
     fusion: `late`, the mean of each stream's logits; `concatenation` of their features, averaged
     over time; `cross_attention`, the same after each stream has asked the other, in `heads` heads.
-    burst_frames: frames that stand together in the clips.
+    burst_frames: frames that stand together in the clips. motion: `difference` or `flow`.
     """
 
     channels: tuple[int, ...] = (32, 64, 128)
@@ -45,6 +45,7 @@ class Config:
     fusion: str = "concatenation"
     heads: int = 4
     burst_frames: int = 1
+    motion: str = "difference"
 
     def __post_init__(self) -> None:
         check_counts("channels", self.channels)
@@ -54,6 +55,11 @@ class Config:
         check_choice("fusion", self.fusion, FUSIONS)
         check_heads(self.heads, name="features", width=self.features)
         check_count("burst_frames", self.burst_frames)
+        check_choice("motion", self.motion, MOTIONS)
+
+
+MOTIONS = {"difference": (1, burst_differences), "flow": (2, burst_flow)}
+"""By name: channels of each change, and what makes them of bursts."""
 
 
 class Late(nn.Module):
@@ -121,10 +127,13 @@ class TwoStream(nn.Module):
     def __init__(self, config: Config, *, num_outputs: int) -> None:
         super().__init__()
         self._burst_frames = config.burst_frames
-        motion_inputs = INPUTS["difference"]
+        motion_inputs = INPUTS[config.motion]
         if config.burst_frames > 1:
-            differences = partial(burst_differences, burst_frames=config.burst_frames)
-            motion_inputs = Inputs(config.burst_frames - 1, differences)
+            channels, of_bursts = MOTIONS[config.motion]
+            motion_inputs = Inputs(
+                channels * (config.burst_frames - 1),
+                partial(of_bursts, burst_frames=config.burst_frames),
+            )
         self.appearance, self.motion = (
             FrameCnn(
                 channels=tuple(config.channels),
