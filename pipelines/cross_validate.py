@@ -209,6 +209,7 @@ def prepare(config: CrossValidateConfig) -> Prepared:
         samples=samples,
     )
     parts = [_part(seed, fold, samples, dataset) for seed in config.seed_numbers for fold in folds]
+    _check_alike(parts, samples, task)
     key = schema.content_id(
         _decisive(config),
         settings,
@@ -260,6 +261,20 @@ def _part(seed: int, fold: Fold, samples: Sequence[Sample], dataset: Dataset) ->
                 f"(repeat {fold.repeat}): make clips (`pipelines.extract`), or use fewer folds"
             )
     return Part(seed=seed, fold=fold, **indices)
+
+
+def _check_alike(parts: Sequence[Part], samples: Sequence[Sample], task: Task) -> None:
+    """Answers are pooled: so all folds must learn of the same classes. Folds are dealt by labels of
+    videos; a video has no clip with one label where it is in quarantine, or has several labels."""
+    whole = task.targets.make_spec([sample.row for sample in samples])
+    for part in parts:
+        spec = task.targets.make_spec([samples[index].row for index in part.train])
+        if spec != whole:
+            raise UserError(
+                f"the clips on side train of fold {part.fold.number} (repeat {part.fold.repeat}) "
+                f"have {spec}, and all clips have {whole}: make the clips that videos lack "
+                "(`pipelines.extract` names those in quarantine), or try another folds.seed"
+            )
 
 
 def _earlier(config: CrossValidateConfig, prepared: Prepared, workspace: Path) -> str | None:

@@ -243,6 +243,20 @@ def test_the_same_command_goes_on_with_what_was_cut_off(
     assert cross_validate._earlier(config, cross_validate.prepare(config), workspace) is None
 
 
+def test_folds_that_would_learn_of_different_classes_are_refused(grouped: Path) -> None:
+    table = Dataset(folder=grouped).manifest
+    several = [
+        replace(v, labels=("approach", "down"))
+        if v.labels == ("approach",) and v.group != "source 0"
+        else v
+        for v in manifest.from_table(table.read())
+    ]
+    table.replace(manifest.to_table(several))
+    said = r"side train of fold \d \(repeat 0\) have .*, and all clips have .*'approach'"
+    with pytest.raises(UserError, match=said):
+        cross_validate.prepare(make_config(grouped))
+
+
 @pytest.mark.usefixtures("ray_cluster")
 def test_on_ray_it_tells_the_same_to_the_byte(
     validated: Validated, workspace: Path, monkeypatch: pytest.MonkeyPatch
