@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,10 @@ import torch
 from tests.learning.test_loop import PulledPlugError, stop_at
 from tests.learning.test_options import ALL
 from tests.learning.workers import in_workers
+from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card, Position
 from videoproc.learning.config import LoopConfig, OptimConfig
+from videoproc.learning.evaluate import score
 from videoproc.learning.loop import Trainer
 from videoproc.learning.samples import Sample
 from videoproc.learning.world import World
@@ -72,6 +74,11 @@ def two_workers(card: Card, samples: list[Sample], folder: Path) -> dict[str, Pa
         "undisturbed": to_the_end(card, samples, folder / "undisturbed"),
         "2": to_the_end(card, samples, folder / "for two"),
     }
+
+
+def one_of_two(card: Card, samples: list[Sample], folder: Path, average: float) -> Part:
+    # Batches of 6 end in one of 3: the workers' parts differ to the last.
+    return to_the_end(card, samples, folder, average=average, batch_size=6, epochs=1)
 
 
 def three_workers(card: Card, samples: list[Sample], folder: Path) -> dict[str, Part]:
@@ -138,3 +145,19 @@ def test_nor_does_it_with_every_option(
         for name in ("train/loss", "val/loss", "learning_rate"):
             assert ours[name] == pytest.approx(theirs[name], abs=1e-4)
     torch.testing.assert_close(many.weights, alone.weights, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_workers_validate_the_batch_statistics_that_the_checkpoint_has(
+    samples: list[Sample], make_card: Callable[..., Card], tmp_path: Path, average: float
+) -> None:
+    card = make_card()
+    card = replace(card, model_settings=card.model_settings | {"norm": "batch"})
+    run = tmp_path / "run"
+    parts = in_workers(
+        one_of_two, card, samples, run, average, num_workers=2, folder=tmp_path / "workers"
+    )
+    model, card = checkpoint.load(checkpoint.best(run), device=CPU)
+    task, world = select_task(card.task), World.current(CPU)
+    _, losses = score(model, samples[33:], task=task, spec=card.spec, batch_size=6, world=world)
+    assert [part.position.best_loss for part in parts] == [float(losses.mean())] * 2

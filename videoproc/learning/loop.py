@@ -197,8 +197,11 @@ class Trainer:
         return epoch_order(len(self.train), seed=seed, epoch=epoch, shuffle=True)
 
     def _validate(self) -> dict[str, float]:
+        model = self.model if self.average is None else self.average.model
+        # Each worker has batch statistics of its own part; those of rank 0 stand in checkpoints.
+        self.world.share_buffers(model)
         scores, losses = score(
-            self.model if self.average is None else self.average.model,
+            model,
             self.val,
             task=self.task,
             spec=self.card.spec,

@@ -59,6 +59,12 @@ class World:
         dist.all_gather_object(gathered, value)
         return gathered  # type: ignore[return-value]
 
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give the model of every worker the buffers, such as batch statistics, of rank 0's."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, src=0)
+
     def barrier(self) -> None:
         if self.size > 1:
             self.sum(0.0)
