@@ -177,6 +177,25 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(make_trainer: MakeTrainer
     assert best.epoch == values.index(max(values)) + 1
 
 
+def test_an_epoch_whose_loss_is_no_number_is_never_the_best(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(epochs=3, seed=2, optim=OptimConfig(learning_rate=1e-9))
+    # A network of NaN tells the first class of everything, which here is always right.
+    trainer.val = [sample for sample in trainer.val if sample.row["label"] == "bright"]
+    real_step = trainer.step
+
+    def breaking_step(batch: GlobalBatch) -> float:
+        if trainer.position.epoch == 1:
+            with torch.no_grad():
+                for weight in trainer.model.parameters():
+                    weight.fill_(torch.nan)
+        return real_step(batch)
+
+    trainer.step = breaking_step  # type: ignore[method-assign]
+    position = trainer.fit()
+    assert position.history[-1]["val/accuracy"] == 1 > position.history[0]["val/accuracy"]
+    assert checkpoint.read_position(checkpoint.best(trainer.folder)).epoch == 1
+
+
 def test_clips_a_second_count_no_clip_twice(make_trainer: MakeTrainer) -> None:
     # 33 clips in one batch of 1000: a rate counted by batches would be thirty times as high.
     metrics = make_trainer(epochs=1, batch_size=1000).fit().history[0]

@@ -9,6 +9,7 @@ rank too.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -237,7 +238,10 @@ class Trainer:
         self._save()
 
     def _quality(self, value: float, loss: float) -> Quality:
-        """Of two epochs with the same metric (few clips, few values) the lower loss is better."""
+        """Of two epochs with the same metric (few clips, few values) the lower loss is better. One
+        whose loss is no number is worse than any: its metric is that of answering at random."""
+        if math.isnan(loss):
+            return -math.inf, -math.inf
         return (value if self.task.metrics.MAXIMISE else -value, -loss)
 
     def _better(self, value: float, loss: float) -> bool:
