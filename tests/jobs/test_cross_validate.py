@@ -391,6 +391,8 @@ def test_other_folds_are_not_compared(by_video: str, validated: Validated) -> No
         (["--folds.count", "4"], r"folds.count is 4, and label '\w+' is in 3 group\(s\)"),
         (["--seeds", "0,0"], "seeds is '0,0': use different numbers"),
         (["--candidates", "[{loop: {epoch: 3}}]"], "candidates.loop has 'epoch'"),
+        (["--candidates", "[{loop: 3}]"], "candidates: loop is 3: use a mapping"),
+        (["--candidates", "[{loop: {optim: 3}}]"], "candidates.loop.optim is 3: use a mapping of"),
         (["--candidates", "[{model_settings: {wide: 3}}]"], "model_settings of cnn"),
         (["--candidates", "[{}, {epochs: 3}]"], "candidates has 'epochs': use model_settings and"),
         (["--cpus_per_fold", "0"], "cpus_per_fold is 0"),
@@ -398,6 +400,8 @@ def test_other_folds_are_not_compared(by_video: str, validated: Validated) -> No
         (["--features", "[motion]"], "model 'cnn' learns from frames"),
         (["--model", "forest", "--loop.epochs", "3"], "'forest' is no network: leave them out"),
         (["--model", "forest", "--model_settings", "{wide: 3}"], "'forest' has no 'wide'"),
+        (["--model", "forest", "--model_settings", "{trees: 0}"], "forest: trees is 0: use 1 or"),
+        (["--model", "forest", "--model_settings", "{trees: few}"], "settings of forest: '<' not"),
         (["--model", "majority", "--features", "[motion]"], "baseline 'majority' has none"),
     ],
 )

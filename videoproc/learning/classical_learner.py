@@ -111,7 +111,10 @@ def check_classifier(name: str, settings: dict[str, Any] | None) -> None:
             raise UserError(
                 f"settings: classifier {name!r} has no {setting!r}; it has {', '.join(known)}"
             )
-    CLASSIFIERS[name].config(**(settings or {}))
+    try:
+        CLASSIFIERS[name].config(**(settings or {}))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"settings of {name}: {error}") from error
 
 
 def classes_of(task: str) -> ClassesModule:

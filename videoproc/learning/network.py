@@ -35,6 +35,13 @@ class Candidate:
     model_settings: dict[str, Any] = field(default_factory=dict)
     loop: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("model_settings", "loop"):
+            if not isinstance(given := getattr(self, name), Mapping):
+                raise ValueError(
+                    f"candidates: {name} is {given!r}: use a mapping of settings to values"
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkLearner:
@@ -179,14 +186,17 @@ def best_of(positions: Sequence[Position], *, maximise: bool) -> int:
     return min(range(len(positions)), key=rank)
 
 
-def changed(config: Any, values: Mapping[str, Any], *, where: str) -> Any:
-    """A dataclass, itself of such, with other values; UserError where it has no such field."""
+def changed(config: Any, values: Any, *, where: str) -> Any:
+    """A dataclass, itself of such, with the values of a mapping, itself of such; UserError where
+    it has no such field."""
     known = [one.name for one in fields(config)]
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where} is {values!r}: use a mapping of {', '.join(known)}")
     if unknown := sorted(set(values) - set(known)):
         raise UserError(f"{where} has {unknown[0]!r}: there are {', '.join(known)}")
     given = {
         name: changed(now, value, where=f"{where}.{name}")
-        if is_dataclass(now := getattr(config, name)) and isinstance(value, Mapping)
+        if is_dataclass(now := getattr(config, name))
         else value
         for name, value in values.items()
     }
