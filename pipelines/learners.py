@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipelines.index import label_rule
 from pipelines.train import TrainConfig, check_on_dataset
 from videoproc.learning.baseline_learner import BaselineLearner, baselines_of
 from videoproc.learning.classical import CLASSICAL_VERSION, CLASSIFIERS
@@ -89,6 +90,8 @@ def _network(model: str, asked: Asked, dataset: Dataset) -> tuple[Learner, dict[
 def _classifier(
     model: str, asked: Asked, dataset: Dataset, samples: Sequence[Sample]
 ) -> tuple[Learner, dict[str, Any]]:
+    # Its train side has all stored views, as a network's.
+    label_rule(dataset).check(dataset.recipe.augmentation.used, dataset=dataset.folder)
     if asked.features is None:
         vectors = all_vectors(dataset, clip_ids=[sample.row["clip_id"] for sample in samples])
     else:

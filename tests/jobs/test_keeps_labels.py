@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import cli, nightly
+from pipelines import cli, cross_validate, nightly
 from pipelines import extract as extract_job
 from pipelines import index as index_job
 from pipelines import train as train_job
+from pipelines.cross_validate import CrossValidateConfig
 from pipelines.extract import ExtractConfig, extract
 from pipelines.index import IndexConfig, index, label_rule
 from pipelines.nightly import NightlyConfig
 from pipelines.train import prepare
 from videoproc.augment import Augmentation, LabelRule, StepAugmentation
 from videoproc.augment.labels import MIRRORS
+from videoproc.corpus.folds import FoldConfig
 from videoproc.learning.config import LoopConfig
 from videoproc.media import Sampling, Size
 from videoproc.tables import Dataset
@@ -159,3 +161,15 @@ def test_flags_of_every_level_reach_the_settings():
     flags = ["--data", "d", "--model", "cnn", "--loop.augmentation.mixup", "0.2"]
     loop = cli.parse(train_job.TrainConfig, flags).loop
     assert loop == LoopConfig(augmentation=StepAugmentation(mixup=0.2))
+
+
+def test_a_classifier_is_not_cross_validated_on_views_that_change_labels(data):
+    index(IndexConfig(data=str(data), keeps_labels=("flip_horizontal",)))
+    extract(extract_config(data, FLIPPED))
+    config = CrossValidateConfig(
+        data=str(data), model="forest", features=("motion",), folds=FoldConfig(count=3)
+    )
+    cross_validate.prepare(config)
+    index(IndexConfig(data=str(data), keeps_labels=()))
+    with pytest.raises(UserError, match="'flip_horizontal' may change the labels"):
+        cross_validate.prepare(config)
