@@ -30,6 +30,7 @@ from videoproc.report.curves import learning_curves
 from videoproc.report.progress import say
 from videoproc.tables import Dataset, Recipe
 from videoproc.tasks import Scores, Task, select_task
+from videoproc.tasks.task import TemperatureModule
 from videoproc.types import UserError, Video
 
 EVALUATION_VERSION = 3  # raised when an evaluation logs other things or numbers than before
@@ -198,13 +199,26 @@ def _temperature(
     if split != "val":
         try:
             _check_unseen(trained, dataset, val, "val")
-            found = task.temperature.fit(answer(val)[0]) if val else None
-            why = f"the {len(val)} clips in val are too few"
         except UserError:
             why = "the model has learned from clips that stand in val now"
+        else:
+            found, why = _fitted(task.temperature, val, answer)
     if found is None:
         say("evaluate", f"no temperature scaling: {why}")
     return found
+
+
+def _fitted(
+    temperature: TemperatureModule,
+    val: Sequence[Sample],
+    answer: Callable[[Sequence[Sample]], tuple[Scores, np.ndarray]],
+) -> tuple[float | None, str]:
+    """The temperature of these samples, or why there is none."""
+    try:
+        found = temperature.fit(answer(val)[0]) if val else None
+    except UserError as error:  # a classifier's, where val lacks vectors
+        return None, str(error)
+    return found, f"the {len(val)} clips in val are too few"
 
 
 def _baselines(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -179,6 +180,20 @@ def test_a_temperature_changes_no_answer(
     assert measured["test/accuracy"] == made.measured["neighbours"]["test/accuracy"]
     of_val = evaluate.evaluate(replace(config, split="val"))
     assert "val/temperature" not in of_val
+
+
+def test_a_temperature_that_val_lacks_vectors_for_is_left_out_and_says_so(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("videoproc.tasks.classification.temperature.MIN_SAMPLES", 18)
+    other = Dataset(folder=Path(shutil.copytree(made.data, tmp_path / "data")))
+    val = [v.video_id for v in manifest.from_table(other.manifest.read()) if v.split == "val"]
+    other.features.delete("video_id", val)
+    capsys.readouterr()
+    measured = evaluate.evaluate(EvaluateConfig(data=str(other.folder), run=made.runs["forest"]))
+    assert "test/temperature" not in measured
+    said = capsys.readouterr().out
+    assert re.search(r"no temperature scaling: feature '\w+': 18 of 18 clips have none", said)
 
 
 def test_a_source_of_one_clip_tells_nothing_of_within(made: Made) -> None:
