@@ -38,6 +38,7 @@ def record(*, protocol: dict[str, Any] | None = None, **models: list[dict[str, A
 
 
 OTHER_MANIFEST = {"tags": {"manifest_digest": "f" * 64}}
+ON_FOLDS = {key: {"tags": {"manifest_digest": "0" * 64, "folds_key": key}} for key in ("1", "2")}
 
 
 def parse(found: dict[str, Any]) -> dict[str, Any] | None:
@@ -175,6 +176,15 @@ def test_files_of_another_kind_are_left_alone(other: Any) -> None:
                 }
             },
             "not measured on the same manifest",
+        ),
+        (
+            {
+                "models": {
+                    "a": {"kind": "network", "runs": [run(0.5) | ON_FOLDS["1"]]},
+                    "b": {"kind": "classical", "runs": [run(0.5) | ON_FOLDS["2"]]},
+                }
+            },
+            r"not measured on the same folds \(keys 1, 2\)",
         ),
     ],
 )  # fmt: skip

@@ -81,7 +81,7 @@ def _check(record: Mapping[str, Any], file: str) -> None:
     split, metric = record["protocol"]["split"], record["metric"]
     for name in ("dataset", "command", "notes", "maximise", "baselines"):
         _ = record[name]
-    digests = set()
+    digests, folds = set(), set()
     for model, found in record["models"].items():
         if found["kind"] not in KINDS:
             raise UserError(
@@ -96,8 +96,14 @@ def _check(record: Mapping[str, Any], file: str) -> None:
         for run in found["runs"]:
             _ = run["run"], run["metrics"][f"{split}/{metric}"], run["metrics"][f"{split}/clips"]
             digests.add(run["tags"]["manifest_digest"])
+            folds.add(run["tags"].get("folds_key"))
     if len(digests) > 1:
         raise UserError(f"record {file}: its models were not measured on the same manifest")
+    if len(folds) > 1:
+        raise UserError(
+            f"record {file}: its models were not measured on the same folds (keys "
+            f"{', '.join(sorted(map(str, folds)))}): measure all of them with the same folds.*"
+        )
 
 
 def render(records: Mapping[str, Mapping[str, Any]], *, link: str) -> str:
