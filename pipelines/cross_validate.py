@@ -25,6 +25,7 @@ from videoproc.corpus import manifest
 from videoproc.corpus.folds import SIDES, Fold, FoldConfig, folds_key, make_folds, torn_groups
 from videoproc.learning import told as stored
 from videoproc.learning.baseline_learner import tell_all
+from videoproc.learning.classical_learner import ClassicalLearner
 from videoproc.learning.config import LEARNING_VERSION, LoopConfig
 from videoproc.learning.learner import Learner, Told
 from videoproc.learning.network import Candidate
@@ -101,9 +102,10 @@ class CrossValidateConfig:
     @property
     def seed_numbers(self) -> list[int]:
         given = [seed.strip() for seed in str(self.seeds).split(",")]
-        if not all(seed.isdigit() for seed in given) or len(set(given)) != len(given):
+        numbers = [int(seed) for seed in given if seed.isdecimal()]
+        if len(set(numbers)) != len(given):
             raise ValueError(f"seeds is {self.seeds!r}: use different numbers, such as 0,1,2")
-        return [int(seed) for seed in given]
+        return numbers
 
     @property
     def choices(self) -> tuple[Candidate, ...]:
@@ -312,6 +314,8 @@ def _checkpoints(config: CrossValidateConfig, workspace: Path) -> Anywhere:
 
 
 def _tags(config: CrossValidateConfig, prepared: Prepared) -> dict[str, Any]:
+    learner = prepared.learner
+    vectors = learner.vectors if isinstance(learner, ClassicalLearner) else None
     return {
         "cross_validation_key": prepared.key,
         "folds_key": folds_key(prepared.folds),
@@ -321,6 +325,7 @@ def _tags(config: CrossValidateConfig, prepared: Prepared) -> dict[str, Any]:
         "manifest_digest": manifest.digest(prepared.videos),
         "table_version.clips": prepared.dataset.clips.version,
         "table_version.manifest": prepared.dataset.manifest.version,
+        **({} if vectors is None else {"table_version.features": vectors.version}),
     }
 
 

@@ -365,6 +365,8 @@ def test_classifiers_and_baselines_are_measured_on_the_folds_of_the_networks(
     }
     keys = {run.run.tags["folds_key"] for run in (validated, *runs.values())}
     assert len(keys) == 1
+    features = Dataset(folder=validated.data).features.version
+    assert runs["forest"].run.tags["table_version.features"] == str(features)
     for one in runs.values():
         assert [row["clip_id"] for row in one.tell().about] == [
             row["clip_id"] for row in validated.tell().about
@@ -390,6 +392,7 @@ def test_other_folds_are_not_compared(by_video: str, validated: Validated) -> No
     [
         (["--folds.count", "4"], r"folds.count is 4, and label '\w+' is in 3 group\(s\)"),
         (["--seeds", "0,0"], "seeds is '0,0': use different numbers"),
+        (["--seeds", "0,00"], "seeds is '0,00': use different numbers"),
         (["--candidates", "[{loop: {epoch: 3}}]"], "candidates.loop has 'epoch'"),
         (["--candidates", "[{loop: 3}]"], "candidates: loop is 3: use a mapping"),
         (["--candidates", "[{loop: {optim: 3}}]"], "candidates.loop.optim is 3: use a mapping of"),
