@@ -92,11 +92,13 @@ def _classifier(
 ) -> tuple[Learner, dict[str, Any]]:
     # Its train side has all stored views, as a network's.
     label_rule(dataset).check(dataset.recipe.augmentation.used, dataset=dataset.folder)
+    clip_ids = [sample.row["clip_id"] for sample in samples]
     if asked.features is None:
-        vectors = all_vectors(dataset, clip_ids=[sample.row["clip_id"] for sample in samples])
+        vectors = all_vectors(dataset, clip_ids=clip_ids)
     else:
         version = dataset.features.version
         vectors = Vectors(data=dataset.folder, version=version, features=asked.features)
+    vectors.matrix(clip_ids)  # what is missing is said here, and before anything is learned
     learner = ClassicalLearner(
         classifier=model,
         vectors=vectors,

@@ -257,6 +257,15 @@ def test_folds_that_would_learn_of_different_classes_are_refused(grouped: Path) 
         cross_validate.prepare(make_config(grouped))
 
 
+def test_vectors_that_clips_lack_are_named_before_anything_is_learned(grouped: Path) -> None:
+    dataset = Dataset(folder=grouped)
+    video = next(v for v in manifest.from_table(dataset.manifest.read()) if v.labels)
+    dataset.features.delete("video_id", [video.video_id])
+    bare = {"model": "forest", "loop": LoopConfig(), "model_settings": {}}
+    with pytest.raises(UserError, match=rf"1 of {CLIPS} clips have none, such as .*--features"):
+        cross_validate.prepare(make_config(grouped, **bare))
+
+
 @pytest.mark.usefixtures("ray_cluster")
 def test_on_ray_it_tells_the_same_to_the_byte(
     validated: Validated, workspace: Path, monkeypatch: pytest.MonkeyPatch
