@@ -42,6 +42,11 @@ def test_other_clips_and_versions_are_passed_over():
     assert stack_vectors(parts(*rows), features=TWO[:1], clip_ids=["a"]).max() == 1
 
 
+def test_no_clips_have_no_rows():
+    made = stack_vectors(parts(row("a", TWO[0], 1)), features=TWO[:1], clip_ids=[])
+    assert made.shape == (0, TWO[0].length)
+
+
 def test_a_clip_without_a_vector_is_named_with_the_remedy():
     rows = [row("a", TWO[0], 1), row("b", TWO[0], 1), row("a", TWO[1], 1)]
     with pytest.raises(UserError, match="'colour': 1 of 2 clips have none, such as b; run pipelin"):

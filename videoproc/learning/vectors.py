@@ -81,7 +81,8 @@ def stack_vectors(
     Rows of other clips, features and versions are passed over. Errors: UserError for a clip that
     lacks a vector.
     """
-    place, wanted = {clip_id: i for i, clip_id in enumerate(clip_ids)}, pa.array(clip_ids)
+    place = {clip_id: i for i, clip_id in enumerate(clip_ids)}
+    wanted = pa.array(clip_ids, pa.string())
     stops = np.cumsum([feature.length for feature in features])
     made = np.full((len(clip_ids), stops[-1]), np.nan, np.float32)
     for part in parts:
