@@ -216,7 +216,7 @@ def prepare(config: CrossValidateConfig) -> Prepared:
         _decisive(config),
         settings,
         folds_key(folds),
-        [[sample.row["clip_id"], sample.row["label"]] for sample in samples],
+        [[sample.row[name] for name in ("clip_id", "label", "group")] for sample in samples],
         LEARNING_VERSION,
     )
     return Prepared(

@@ -146,6 +146,14 @@ def test_another_manifest_is_another_table() -> None:
     assert page(a=record(cnn=[run(0.5)]), b=other).count("## fights") == 2
 
 
+def test_other_folds_are_another_table() -> None:
+    protocol = {"split": "folds", "folds": 5}
+    found = {name: record(protocol=protocol, gru=[run(0.6, split="folds")]) for name in "ab"}
+    for name, one in found.items():
+        one["models"]["gru"]["runs"][0]["tags"]["folds_key"] = name * 64
+    assert page(**found).count("## fights") == 2
+
+
 def test_a_run_with_one_source_has_no_interval() -> None:
     one = run(0.7)
     one["metrics"] = {n: v for n, v in one["metrics"].items() if not n.endswith(("_low", "_high"))}

@@ -159,10 +159,11 @@ def _title(record: Mapping[str, Any]) -> str:
     protocol = record["protocol"]
     group = f"`{protocol['group']}`" if protocol["group"] else "video"
     folds = f", {protocol['folds']} folds" if protocol["folds"] > 1 else ""
-    run = next(iter(record["models"].values()))["runs"][0]
+    tags = next(iter(record["models"].values()))["runs"][0]["tags"]
+    dealt = f", folds {tags['folds_key'][:8]}" if "folds_key" in tags else ""
     return (
         f"{record['dataset']}: {record['metric']} on {protocol['split']}, split by {group}{folds} "
-        f"(manifest {run['tags']['manifest_digest'][:8]})"
+        f"(manifest {tags['manifest_digest'][:8]}{dealt})"
     )
 
 
