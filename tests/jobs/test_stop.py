@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).parents[2]
 VIDEOS = 120
 RAYS_OWN_DEATH = "Check failed: it != submissible_tasks_.end()"
-"""Of Ray 2.60 where a task is cancelled in the very moment that its end is told: the process dies in
-C++ code (https://github.com/ray-project/ray/pull/54527). What was committed is whole all the same."""
+"""Of Ray 2.60, where a task is cancelled in the very moment that its end is told: its C++ code ends
+the process (https://github.com/ray-project/ray/pull/54527). What was committed is whole."""
 
 
 @pytest.fixture
