@@ -21,7 +21,7 @@ from videoproc.learning.config import LEARNING_VERSION, LoopConfig
 from videoproc.learning.network import make_card
 from videoproc.learning.objective import check_loss
 from videoproc.learning.optim import make_optimiser
-from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
+from videoproc.learning.samples import Sample, split_samples, used_clips, videos_and_groups
 from videoproc.media import Sampling, Size
 from videoproc.models import build_model, model_config
 from videoproc.report.progress import say
@@ -165,8 +165,12 @@ def prepare(config: TrainConfig) -> Prepared:
     videos = manifest.from_table(dataset.require_manifest())
     recipe = dataset.recipe
     task, settings, frame_shape = check_on_dataset(config, dataset)
-    train_samples = _split(dataset, recipe, videos, "train", task)
-    val_samples = _split(dataset, recipe, videos, "val", task)
+    train_samples, val_samples = (
+        split_samples(
+            dataset, split, recipe=recipe, videos=videos, is_usable=task.targets.is_usable
+        )
+        for split in ("train", "val")
+    )
     card = make_card(
         train_samples,
         task=config.task,
@@ -259,24 +263,6 @@ def _decisive(config: TrainConfig) -> dict[str, Any]:
     younger = ("min_workers", "placement", "init_from", "init")
     values = asdict(bare) | {"loop": bare.loop.identity}
     return {name: value for name, value in values.items() if name not in younger}
-
-
-def _split(
-    dataset: Dataset, recipe: Recipe, videos: Sequence[Video], split: str, task: Task
-) -> list[Sample]:
-    samples = find_samples(
-        dataset,
-        recipe=recipe,
-        videos=[video for video in videos if video.split == split],
-        all_views=split == "train",
-    )
-    usable = [sample for sample in samples if task.targets.is_usable(sample.row)]
-    if not usable:
-        raise UserError(
-            f"dataset {dataset.folder} has no clip to learn from in split {split!r}: give its "
-            "videos labels and splits (`pipelines.index`) and clips (`pipelines.extract`)"
-        )
-    return usable
 
 
 def _check_same(run: runlog.Run, prepared: Prepared) -> None:

@@ -18,14 +18,14 @@ from videoproc.corpus.splits import check_no_leak
 from videoproc.learning import classical_learner
 from videoproc.learning.classical import CLASSICAL_VERSION, CLASSIFIERS, Fitted
 from videoproc.learning.classical_learner import ClassicalLearner, check_classifier
-from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
+from videoproc.learning.samples import Sample, split_samples, used_clips, videos_and_groups
 from videoproc.learning.vector_card import VectorCard
 from videoproc.learning.vectors import Vectors, all_vectors, column_names
 from videoproc.report.importances import importances_plot
 from videoproc.report.progress import say
 from videoproc.tables import Dataset, Recipe
 from videoproc.tasks import Task, select_task
-from videoproc.types import UserError, Video
+from videoproc.types import Video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,12 @@ def prepare(config: TrainClassicalConfig) -> Prepared:
     check_no_leak(videos)
     recipe = dataset.recipe
     label_rule(dataset).check(recipe.augmentation.used, dataset=dataset.folder)
-    train, val = (_split(dataset, recipe, videos, split, task) for split in ("train", "val"))
+    train, val = (
+        split_samples(
+            dataset, split, recipe=recipe, videos=videos, is_usable=task.targets.is_usable
+        )
+        for split in ("train", "val")
+    )
     clip_ids = [sample.row["clip_id"] for sample in (*train, *val)]
     vectors = (
         Vectors(data=dataset.folder, version=dataset.features.version, features=config.features)
@@ -155,24 +160,6 @@ def prepare(config: TrainClassicalConfig) -> Prepared:
 
 def _candidates(classifier: str) -> list[dict[str, Any]]:
     return [asdict(candidate) for candidate in CLASSIFIERS[classifier].candidates]
-
-
-def _split(
-    dataset: Dataset, recipe: Recipe, videos: Sequence[Video], split: str, task: Task
-) -> list[Sample]:
-    found = find_samples(
-        dataset,
-        recipe=recipe,
-        videos=[video for video in videos if video.split == split],
-        all_views=split == "train",
-    )
-    usable = [sample for sample in found if task.targets.is_usable(sample.row)]
-    if not usable:
-        raise UserError(
-            f"dataset {dataset.folder} has no clip to learn from in split {split!r}: give its "
-            "videos labels and splits (`pipelines.index`) and clips (`pipelines.extract`)"
-        )
-    return usable
 
 
 def _tags(config: TrainClassicalConfig, prepared: Prepared) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from videoproc import schema
 from videoproc.masking import masked_uri
 from videoproc.tables import Dataset, Recipe
 from videoproc.tables.clip_reader import ClipReader, Place, locate_clips
-from videoproc.types import Row, Video
+from videoproc.types import Row, UserError, Video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,31 @@ def find_samples(
     return [
         Sample(place=places[clip_id], row=_row(*by_clip[clip_id])) for clip_id in sorted(places)
     ]
+
+
+def split_samples(
+    dataset: Dataset,
+    split: str,
+    *,
+    recipe: Recipe,
+    videos: Sequence[Video],
+    is_usable: Callable[[Row], bool],
+) -> list[Sample]:
+    """The clips of a split that can be learned from, of `train` in all views. Errors: UserError
+    where there is none."""
+    samples = find_samples(
+        dataset,
+        recipe=recipe,
+        videos=[video for video in videos if video.split == split],
+        all_views=split == "train",
+    )
+    usable = [sample for sample in samples if is_usable(sample.row)]
+    if not usable:
+        raise UserError(
+            f"dataset {dataset.folder} has no clip to learn from in split {split!r}: give its "
+            "videos labels and splits (`pipelines.index`) and clips (`pipelines.extract`)"
+        )
+    return usable
 
 
 def read_sample(sample: Sample, reader: ClipReader) -> Row:
