@@ -84,6 +84,7 @@ def test_the_documents_lines_are_about_sixty() -> None:
     assert len(code) <= 60
 
 
+@pytest.mark.slow
 def test_a_second_task_goes_through_train_evaluate_and_predict(
     project: Path, extracted: Path, workspace: Path
 ) -> None:
