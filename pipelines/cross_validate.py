@@ -19,6 +19,7 @@ from pipelines.measuring import (
     measure,
     over_baselines,
     put_together,
+    said_interval,
 )
 from videoproc import runlog, schema
 from videoproc.corpus import manifest
@@ -560,17 +561,12 @@ def _say_headline(
     sets: int,
 ) -> None:
     name = prepared.task.metrics.MONITOR
-    between = (
-        f"95 % interval by source {metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f}"
-        if f"{name}_low" in metrics
-        else "one source only, so no interval"
-    )
     several = (
         f"; mean of {sets} (seeds x repeats), std {metrics[f'{name}_std']:.3f}" if sets > 1 else ""
     )
     say(
         SAID,
-        f"{config.model}: {FOLDS}/{name} {metrics[name]:.3f} ({between}), "
+        f"{config.model}: {FOLDS}/{name} {metrics[name]:.3f} ({said_interval(metrics, name)}), "
         f"{metrics['clips']:.0f} clips of {metrics['videos']:.0f} videos, std over folds "
         f"{metrics[f'{name}_fold_std']:.3f}{several}{beside(baselines, name, FOLDS)}",
     )

@@ -17,6 +17,7 @@ from pipelines.measuring import (
     measure,
     over_baselines,
     put_together,
+    said_interval,
 )
 from videoproc import runlog, schema
 from videoproc.corpus import manifest
@@ -250,11 +251,6 @@ def _say_headline(
     metrics: dict[str, float], baselines: dict[str, float], task: Task, model: str, split: str
 ) -> None:
     name = task.metrics.MONITOR
-    between = (
-        f"95 % interval by source {metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f}"
-        if f"{name}_low" in metrics
-        else "one source only, so no interval"
-    )
     clips, videos = (f"{metrics[unit]:.0f} {unit}" for unit in ("clips", "videos"))
     by_video = (
         f"; {metrics[f'video_{name}']:.3f} by video, of {videos}"
@@ -263,7 +259,8 @@ def _say_headline(
     )
     say(
         "evaluate",
-        f"{model}: {split}/{name} {metrics[name]:.3f} ({between}), {clips}{by_video}"
+        f"{model}: {split}/{name} {metrics[name]:.3f} ({said_interval(metrics, name)}), "
+        f"{clips}{by_video}"
         f"{beside(baselines, name, split)}",
     )
 

@@ -145,6 +145,13 @@ def over_baselines(
     return found
 
 
+def said_interval(metrics: Mapping[str, float], name: str) -> str:
+    """For people: the interval of a metric, where there is one."""
+    if f"{name}_low" not in metrics:
+        return "one source only, so no interval"
+    return f"95 % interval by source {metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f}"
+
+
 def beside(baselines: Mapping[str, float], metric: str, split: str) -> str:
     """For people: what `over_baselines` found of each, and how far above it the model is."""
     said = ""
