@@ -213,6 +213,7 @@ def prepare(config: CrossValidateConfig) -> Prepared:
     )
     parts = [_part(seed, fold, samples, dataset) for seed in config.seed_numbers for fold in folds]
     _check_alike(parts, samples, task)
+    _check_choices(config)
     key = schema.content_id(
         _decisive(config),
         settings,
@@ -258,7 +259,7 @@ def _part(seed: int, fold: Fold, samples: Sequence[Sample], dataset: Dataset) ->
         if side == "train" or (side and sample.row["view"] == 0):
             indices[side].append(index)
     for side, there in indices.items():
-        if not there:
+        if not there and (side != "val" or fold.val):
             raise UserError(
                 f"dataset {dataset.folder} has no clip for side {side} of fold {fold.number} "
                 f"(repeat {fold.repeat}): make clips (`pipelines.extract`), or use fewer folds"
@@ -278,6 +279,21 @@ def _check_alike(parts: Sequence[Part], samples: Sequence[Sample], task: Task) -
                 f"have {spec}, and all clips have {whole}: make the clips that videos lack "
                 "(`pipelines.extract` names those in quarantine), or try another folds.seed"
             )
+
+
+def _check_choices(config: CrossValidateConfig) -> None:
+    """Nothing can be chosen by a val side without videos."""
+    choosing = {
+        "candidates": bool(config.candidates),
+        "loop.patience": config.loop.patience > 0,
+        "loop.optim.schedule.name plateau": config.loop.optim.schedule.name == "plateau",
+    }
+    used = [name for name, is_used in choosing.items() if is_used]
+    if used and not config.folds.val_share:
+        raise UserError(
+            f"folds.val_share is 0, which leaves no video for {used[0]} to go by: leave that out, "
+            "or give a share such as 0.15"
+        )
 
 
 def _earlier(config: CrossValidateConfig, prepared: Prepared, workspace: Path) -> str | None:

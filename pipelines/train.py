@@ -178,13 +178,14 @@ def prepare(config: TrainConfig) -> Prepared:
         model_settings=settings,
         frame_shape=frame_shape,
         recipe=recipe.to_json(),
+        segments=config.loop.segments,
     )
     initial = None
     if config.init_from is not None:
         seed = config.loop.seed
         initial = find_initial(config.init_from, config.init, card=card, seed=seed)
     key = schema.content_id(
-        asdict(card),
+        card.identity,
         _decisive(config),
         [[sample.row["clip_id"], sample.row["label"]] for sample in train_samples],
         [[sample.row["clip_id"], sample.row["label"]] for sample in val_samples],
@@ -229,6 +230,17 @@ def check_settings(
             f"sampling.pick is {sampling.pick!r}, which makes clips that differ in length: use "
             "even, random, stride or times to train on them"
         )
+    segments = config.loop.segments.count
+    if segments > num_frames:
+        raise UserError(
+            f"loop.segments.count is {segments} and clips have {num_frames} frames: use that many "
+            "or fewer, or extract clips of more"
+        )
+    if segments and not task.whole_clip:
+        raise UserError(
+            f"loop.segments.count is {segments}, and task {config.task!r} has targets that do not "
+            "follow the frames that are chosen: leave it out"
+        )
     in_step = config.loop.augmentation.used
     if in_step and not task.whole_clip:
         raise UserError(
@@ -238,7 +250,8 @@ def check_settings(
     frame_shape = (num_frames, size.height, size.width, 3)
     check_loss(task, config.loop.loss)
     # A network that cannot be is found here, before Ray starts; any number of outputs will do.
-    model = build_model(config.model, model_settings, num_outputs=2, frame_shape=frame_shape)
+    taken = (segments or num_frames, *frame_shape[1:])
+    model = build_model(config.model, model_settings, num_outputs=2, frame_shape=taken)
     make_optimiser(model, config.loop.optim)
     return task, asdict(model_settings), frame_shape
 

@@ -13,11 +13,15 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.web import Web, serve
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("untimed")
 
 # Before anything imports the stack: nothing of a test reaches a cluster or a store of the user's.
 for name in (

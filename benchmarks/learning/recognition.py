@@ -197,10 +197,12 @@ def costs(config: CrossValidateConfig) -> dict[str, int]:
     num_frames = recipe.sampling.frames_per_clip
     assert num_frames is not None
     frame_shape = (num_frames, recipe.size.height, recipe.size.width, 3)
+    segments = config.loop.segments
+    taken = (segments.count or num_frames, *frame_shape[1:])
     settings = model_config(config.model, config.model_settings)
-    model = build_model(config.model, settings, num_outputs=2, frame_shape=frame_shape)
-    of = cost(model, frame_shape)
-    return {"parameters": of.parameters, "multiply_adds": of.multiply_adds}
+    model = build_model(config.model, settings, num_outputs=2, frame_shape=taken)
+    of = cost(model, taken)  # of each of the choices of frames that make an answer
+    return {"parameters": of.parameters, "multiply_adds": of.multiply_adds * segments.answers}
 
 
 def clips_per_second(by_fold: Sequence[Settings]) -> float | None:

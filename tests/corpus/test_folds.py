@@ -102,6 +102,13 @@ def test_too_few_groups_of_a_class_are_refused_with_what_would_do(make_video):
         make_folds(grouped(make_video, [(3, 3)] * 2), FoldConfig(count=2))
 
 
+def test_without_a_val_side_all_others_are_learned_from(make_video):
+    videos = grouped(make_video, [(3, 3)] * 2)  # too few for three sides
+    for fold in make_folds(videos, FoldConfig(count=2, val_share=0)):
+        assert fold.val == ()
+        assert sorted((*fold.train, *fold.test)) == sorted(v.video_id for v in videos)
+
+
 def test_a_class_that_cannot_be_on_every_side_is_named(make_video):
     # Of three groups, one fold of two tests two: the one that is left cannot train and validate.
     with pytest.raises(UserError, match=r"every class on each side: \w+ of fold \d .* has no 'a'"):
@@ -110,7 +117,7 @@ def test_a_class_that_cannot_be_on_every_side_is_named(make_video):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("count", 1), ("by", "camera"), ("repeats", 0), ("seed", -1), ("val_share", 0.0)],
+    [("count", 1), ("by", "camera"), ("repeats", 0), ("seed", -1), ("val_share", -0.1)],
 )
 def test_wrong_settings_are_named(setting, value):
     with pytest.raises(ValueError, match=f"folds.{setting} is {value!r}: use"):

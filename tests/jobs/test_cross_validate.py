@@ -257,6 +257,16 @@ def test_folds_that_would_learn_of_different_classes_are_refused(grouped: Path) 
         cross_validate.prepare(make_config(grouped))
 
 
+def test_without_a_val_side_each_fold_learns_from_all_others(
+    grouped: Path, workspace: Path
+) -> None:
+    run_id = cross_validate.cross_validate(
+        make_config(grouped, folds=FoldConfig(count=3, val_share=0))
+    )
+    by_fold = runlog.open_run(run_id, workspace=workspace).read_json("folds/by_fold.json")
+    assert [fold["chosen"] for fold in by_fold] == [{"epoch": 0}] * 3
+
+
 def test_vectors_that_clips_lack_are_named_before_anything_is_learned(grouped: Path) -> None:
     dataset = Dataset(folder=grouped)
     video = next(v for v in manifest.from_table(dataset.manifest.read()) if v.labels)
@@ -407,6 +417,9 @@ def test_other_folds_are_not_compared(by_video: str, validated: Validated) -> No
         (["--candidates", "[{loop: {optim: 3}}]"], "candidates.loop.optim is 3: use a mapping of"),
         (["--candidates", "[{model_settings: {wide: 3}}]"], "model_settings of cnn"),
         (["--candidates", "[{}, {epochs: 3}]"], "candidates has 'epochs': use model_settings and"),
+        (["--folds.val_share", "0", "--candidates", "[{}, {}]"], "video for candidates to go by"),
+        (["--folds.val_share", "0", "--loop.patience", "2"], "no video for loop.patience to go by"),
+        (["--loop.segments.answers", "2"], "loop.segments.count is 0, which leaves one choice"),
         (["--cpus_per_fold", "0"], "cpus_per_fold is 0"),
         (["--model", "cmm"], "no model 'cmm'; there are cnn, .*forest.*majority"),
         (["--features", "[motion]"], "model 'cnn' learns from frames"),

@@ -21,7 +21,7 @@ from videoproc import runlog, schema
 from videoproc.augment import StepAugmentation
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Position
-from videoproc.learning.config import LEARNING_VERSION, LoopConfig, OptimConfig
+from videoproc.learning.config import LEARNING_VERSION, LoopConfig, OptimConfig, SegmentConfig
 from videoproc.models import MODELS
 from videoproc.runtime.placement import Placement
 from videoproc.tables import Dataset
@@ -216,7 +216,9 @@ def test_the_key_of_a_run_by_default_is_made_of_what_the_first_keys_were_made_of
         [[sample.row["clip_id"], sample.row["label"]] for sample in samples]
         for samples in (prepared.train, prepared.val)
     ]
-    key = schema.content_id(asdict(prepared.card), settings, *clips, LEARNING_VERSION)
+    card = asdict(prepared.card)
+    assert card.pop("segments") is None  # came later
+    key = schema.content_id(card, settings, *clips, LEARNING_VERSION)
     assert prepared.training_key == key
 
 
@@ -230,6 +232,10 @@ def test_the_key_of_a_run_by_default_is_made_of_what_the_first_keys_were_made_of
         ({"model_settings": {"hidden": 0}}, "model_settings of cnn_gru: hidden is 0"),
         ({"model_settings": {"channels": [4] * 5}}, "frames of 16x16 are too small"),
         ({"resume": "nope"}, "run 'nope' does not exist"),
+        (
+            {"loop": {"segments": SegmentConfig(count=99)}},
+            "loop.segments.count is 99 and clips have 4 frames: use that many or fewer",
+        ),
     ],
 )
 def test_wrong_settings_are_refused_before_ray_starts(

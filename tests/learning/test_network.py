@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Position
-from videoproc.learning.config import LoopConfig, OptimConfig
+from videoproc.learning.config import LoopConfig, OptimConfig, SegmentConfig
 from videoproc.learning.evaluate import score
 from videoproc.learning.learner import Part
 from videoproc.learning.loop import Trainer
@@ -61,6 +62,30 @@ def test_it_answers_for_each_test_sample_with_the_epoch_that_was_best_on_val(
     np.testing.assert_array_equal(found.losses, losses)
     assert found.spec == {"classes": ["bright", "dark", "medium"]}
     assert found.parameters == sum(p.numel() for p in model.parameters())
+    assert TASK.metrics.summarise(found.scores, found.spec)["accuracy"] > 0.5
+
+
+def test_without_a_val_side_the_last_epoch_answers(part: Part, make_learner, tmp_path) -> None:
+    alone = replace(part, val=())
+    found = make_learner(epochs=3).learn(alone, seed=0, folder=tmp_path)
+    assert found.settings == {"epoch": 2}
+    assert not any(name.startswith("val/") for epoch in found.history for name in epoch)
+    assert checkpoint.best(tmp_path).name == "step-00000015"
+
+
+def test_of_clips_that_are_longer_than_the_network_takes_it_chooses(
+    part: Part, make_learner, tmp_path
+) -> None:
+    learner = make_learner(epochs=4, segments=SegmentConfig(count=2, answers=2))
+    found = learner.learn(part, seed=0, folder=tmp_path)
+    model, card = checkpoint.load(checkpoint.best(tmp_path), device=torch.device("cpu"))
+    assert card.frame_shape == [3, 8, 8, 3]
+    assert card.taken_shape == (2, 8, 8, 3)
+    frames = torch.randint(0, 256, (1, 3, 8, 8, 3), dtype=torch.uint8)
+    network = model.network
+    both = torch.stack([network(frames[:, [0, 1]]), network(frames[:, [1, 2]])]).mean(dim=0)
+    with torch.inference_mode():
+        torch.testing.assert_close(model(frames), both)
     assert TASK.metrics.summarise(found.scores, found.spec)["accuracy"] > 0.5
 
 

@@ -30,7 +30,8 @@ class FoldConfig:
             groups torn apart: the way of many papers, and an optimistic one).
         repeats: times that all is done over, each time with other folds.
         seed: decides the folds; which weights a model begins with is decided elsewhere.
-        val_share: share of a fold's other videos that choose epoch and settings.
+        val_share: share of a fold's other videos that choose epoch and settings; 0 leaves all to
+            learn from, with nothing chosen: the last epoch answers.
     """
 
     count: int = 5
@@ -48,8 +49,13 @@ class FoldConfig:
             raise ValueError(f"folds.repeats is {self.repeats}: use 1 or more")
         if self.seed < 0:
             raise ValueError(f"folds.seed is {self.seed}: use 0 or more")
-        if not 0 < self.val_share < 1:
-            raise ValueError(f"folds.val_share is {self.val_share}: use a share between 0 and 1")
+        if not 0 <= self.val_share < 1:
+            raise ValueError(f"folds.val_share is {self.val_share}: use a share in [0, 1)")
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Those that have videos."""
+        return SIDES if self.val_share else ("train", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +91,10 @@ def make_folds(videos: Sequence[Video], config: FoldConfig) -> list[Fold]:
         numbers = _deal(counts, np.full(config.count, 1 / config.count), (config.seed, repeat))
         for number in range(config.count):
             sides = np.where(numbers == number, SIDES.index("test"), SIDES.index("train"))
-            others = np.flatnonzero(numbers != number)
-            shares = np.array([1 - config.val_share, config.val_share])
-            sides[others] = _deal(counts[others], shares, (config.seed, repeat, number))
+            if config.val_share:
+                others = np.flatnonzero(numbers != number)
+                shares = np.array([1 - config.val_share, config.val_share])
+                sides[others] = _deal(counts[others], shares, (config.seed, repeat, number))
             _check_classes(counts, sides, labels, config, repeat=repeat, number=number)
             train, val, test = (
                 tuple(sorted(i for unit in np.flatnonzero(sides == k) for i in members[unit]))
@@ -122,10 +129,11 @@ def _check_enough(counts: np.ndarray, labels: Sequence[str], config: FoldConfig)
     """Each class must be tested in each fold, and left for two sides more."""
     if len(labels) == 0:
         raise UserError("no video has a label: give labels (`pipelines.index`) to make folds")
-    needed = max(config.count, len(SIDES))
+    least = len(config.sides)
+    needed = max(config.count, least)
     for label, found in zip(labels, (counts > 0).sum(axis=0), strict=True):
         if found < needed:
-            fewer = f"use folds.count {found}, or " if found >= len(SIDES) else ""
+            fewer = f"use folds.count {found}, or " if found >= least else ""
             raise UserError(
                 f"folds.count is {config.count}, and label {label!r} is in {found} {config.by}(s) "
                 f"of the {needed} that it must be in to be on each side of each fold: {fewer}"
@@ -142,7 +150,8 @@ def _check_classes(
     repeat: int,
     number: int,
 ) -> None:
-    for k, side in enumerate(SIDES):
+    for side in config.sides:
+        k = SIDES.index(side)
         for i, label in enumerate(labels):
             if counts[sides == k, i].sum() == 0:
                 raise UserError(

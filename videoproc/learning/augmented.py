@@ -15,6 +15,7 @@ import torch
 from videoproc.augment import StepAugmentation, draw_view, mix
 from videoproc.augment.device import augment_frames
 from videoproc.learning.loader import GlobalBatch
+from videoproc.models.segments import draw_frames
 from videoproc.tasks import Batch, LossB
 
 FRAMES = "frames"
@@ -63,13 +64,22 @@ def pairs(
 
 
 def augment(
-    batch: GlobalBatch, settings: StepAugmentation, *, seed: int, epoch: int, number: int
+    batch: GlobalBatch,
+    settings: StepAugmentation,
+    *,
+    num_frames: int,
+    seed: int,
+    epoch: int,
+    number: int,
 ) -> Augmented:
-    """Batch `number` of an epoch as the model is to see it."""
+    """Batch `number` of an epoch as the model is to see it. num_frames: that it takes of a clip;
+    of longer clips it gets one of each of so many segments."""
     arrays = dict(batch.arrays)
+    if arrays[FRAMES].shape[1] != num_frames:
+        arrays[FRAMES] = _one_a_segment(arrays[FRAMES], batch.clip_ids, num_frames, [seed, epoch])
     of_each_clip = settings.of_each_clip
     if of_each_clip.used:
-        num_frames, height, width = arrays[FRAMES].shape[1:4]
+        height, width = arrays[FRAMES].shape[2:4]
         views = [
             draw_view(
                 (num_frames, height, width),
@@ -86,6 +96,22 @@ def augment(
     partners = _rows(arrays, batch.partners)
     own[FRAMES], share_b = mix.mix_frames(own[FRAMES], partners[FRAMES], drawn.of(batch.places))
     return Augmented(own=own, partners=partners | {FRAMES: own[FRAMES]}, share_b=share_b)
+
+
+def _one_a_segment(
+    frames_bthwc: torch.Tensor, clip_ids: Sequence[str], segments: int, seed: Sequence[int]
+) -> torch.Tensor:
+    drawn_bs = [
+        draw_frames(
+            frames_bthwc.shape[1],
+            segments=segments,
+            rng=np.random.default_rng([*seed, int(clip_id, 16), *b"segments"]),
+        )
+        for clip_id in clip_ids
+    ]
+    chosen_bs = torch.from_numpy(np.stack(drawn_bs)).to(frames_bthwc.device)
+    clip_b1 = torch.arange(len(clip_ids), device=frames_bthwc.device)[:, None]
+    return frames_bthwc[clip_b1, chosen_bs]
 
 
 def _rows(arrays: Batch, rows: Sequence[int] | np.ndarray) -> Batch:

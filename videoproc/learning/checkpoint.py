@@ -33,6 +33,7 @@ from torch import nn
 
 from videoproc import storage
 from videoproc.models import build_model, model_config
+from videoproc.models.segments import Segments
 from videoproc.storage import Anywhere
 from videoproc.tables import Recipe
 from videoproc.tasks import Spec
@@ -57,17 +58,37 @@ class Card:
     model: str
     model_settings: dict[str, Any]
     num_outputs: int
-    frame_shape: tuple[int, ...]
+    frame_shape: tuple[int, ...]  # of the clips
     recipe: str  # Recipe.to_json()
+    segments: dict[str, int] | None = None  # SegmentConfig, where frames are chosen
 
     def build(self) -> nn.Module:
-        """The network with fresh weights."""
+        """The network with fresh weights, which takes clips of `taken_shape`."""
         return build_model(
             self.model,
             model_config(self.model, self.model_settings),
             num_outputs=self.num_outputs,
-            frame_shape=tuple(self.frame_shape),
+            frame_shape=self.taken_shape,
         )
+
+    def answering(self, network: nn.Module) -> nn.Module:
+        """A network of this card as it answers for whole clips; it shares the weights."""
+        if self.segments is None:
+            return network
+        return Segments(network, segments=self.segments["count"], answers=self.segments["answers"])
+
+    @property
+    def taken_shape(self) -> tuple[int, ...]:
+        """(T, H, W, C) of the frames that the network takes of a clip."""
+        num_frames, *rest = self.frame_shape
+        return (num_frames if self.segments is None else self.segments["count"], *rest)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the network. What came after the first keys were made is left out where it
+        is not used, so that those keys stay what they were."""
+        values = asdict(self)
+        return {n: v for n, v in values.items() if n != "segments" or v is not None}
 
     def make_recipe(self) -> Recipe:
         return Recipe.from_json(self.recipe)
@@ -201,12 +222,12 @@ def last_position(folder: Anywhere) -> Position:
 
 
 def load(path: Anywhere, *, device: torch.device) -> tuple[nn.Module, Card]:
-    """The model of a checkpoint, in evaluation mode, and its card."""
+    """The model of a checkpoint, as it answers for clips, and its card."""
     card = read_card(path)
-    model = card.build()
+    network = card.build()
     with storage.local_folder(path) as folder:
-        model.load_state_dict(_tensors(folder / MODEL, device=torch.device("cpu")))
-    return model.to(device).eval(), card
+        network.load_state_dict(_tensors(folder / MODEL, device=torch.device("cpu")))
+    return card.answering(network).to(device).eval(), card
 
 
 def check(folder: Path) -> None:

@@ -127,6 +127,31 @@ class LossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SegmentConfig:
+    """Which of a clip's frames the network takes (Wang et al. 2016, temporal segment networks).
+
+    Args:
+        count: frames that it takes: one of each of so many equal segments of the clip, in training
+            another in each epoch. 0 takes all of the clip.
+        answers: outside training its answer is the mean over so many choices, evenly placed.
+    """
+
+    count: int = 0
+    answers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.count < 0:
+            raise ValueError(f"loop.segments.count is {self.count}: use 0 (all frames) or more")
+        if self.answers < 1:
+            raise ValueError(f"loop.segments.answers is {self.answers}: use 1 or more")
+        if self.answers > 1 and not self.count:
+            raise ValueError(
+                f"loop.segments.answers is {self.answers} and loop.segments.count is 0, which "
+                "leaves one choice: give a count below the clip's frames"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoopConfig:
     """How a model is trained.
 
@@ -148,6 +173,7 @@ class LoopConfig:
             none.
         channels_last: keep filters and maps channel by channel within each pixel.
         compile: compile the model with torch.compile, once a shape of batch.
+        segments: which of a clip's frames the network takes.
     """
 
     epochs: int = 10
@@ -164,6 +190,7 @@ class LoopConfig:
     average: float = 0.0
     channels_last: bool = False
     compile: bool = False
+    segments: SegmentConfig = field(default_factory=SegmentConfig)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate"):

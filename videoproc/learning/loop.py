@@ -51,6 +51,7 @@ def _stays() -> bool:
 class Trainer:
     """One run of training: what it trains, on what, where to, and how far it has got.
 
+    val: may be empty: then nothing is chosen by it, and the last epoch is the best.
     is_leaving: asked on each worker after every step, whether a machine is about to be taken away:
     where one worker says so, all save a checkpoint there and then, and go on. It must say so once.
     """
@@ -151,6 +152,7 @@ class Trainer:
         made = augmented.augment(
             batch,
             self.config.augmentation,
+            num_frames=self.card.taken_shape[0],
             seed=self.config.seed,
             epoch=self.position.epoch,
             number=self.position.batch,
@@ -198,11 +200,13 @@ class Trainer:
         return epoch_order(len(self.train), seed=seed, epoch=epoch, shuffle=True)
 
     def _validate(self) -> dict[str, float]:
+        if not self.val:
+            return {}
         model = self.model if self.average is None else self.average.model
         # Each worker has batch statistics of its own part; those of rank 0 stand in checkpoints.
         self.world.share_buffers(model)
         scores, losses = score(
-            model,
+            self.card.answering(model),
             self.val,
             task=self.task,
             spec=self.card.spec,
@@ -218,12 +222,12 @@ class Trainer:
         }
 
     def _end_epoch(self, metrics: dict[str, float]) -> None:
-        position, value = self.position, metrics[f"val/{self.task.metrics.MONITOR}"]
+        position = self.position
         if self.world.rank == 0:
             self.report(metrics, position.epoch)
-        loss = metrics["val/loss"]
-        if position.best_step is None or self._better(value, loss):
-            position.best_value, position.best_loss = value, loss
+        if self._is_best(metrics):
+            position.best_value = metrics.get(f"val/{self.task.metrics.MONITOR}")
+            position.best_loss = metrics.get("val/loss")
             position.best_step = position.step
             position.epochs_since_best = 0
         else:
@@ -244,10 +248,11 @@ class Trainer:
             return -math.inf, -math.inf
         return (value if self.task.metrics.MAXIMISE else -value, -loss)
 
-    def _better(self, value: float, loss: float) -> bool:
+    def _is_best(self, metrics: dict[str, float]) -> bool:
         best, best_loss = self.position.best_value, self.position.best_loss
-        assert best is not None
-        assert best_loss is not None
+        if best is None or best_loss is None:
+            return True
+        value, loss = metrics[f"val/{self.task.metrics.MONITOR}"], metrics["val/loss"]
         return self._quality(value, loss) > self._quality(best, best_loss)
 
     def _rate(self, step: int) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card, Position
-from videoproc.learning.config import LoopConfig
+from videoproc.learning.config import LoopConfig, SegmentConfig
 from videoproc.learning.evaluate import score
 from videoproc.learning.learner import Part, Told
 from videoproc.learning.loop import Trainer
@@ -70,7 +70,9 @@ class NetworkLearner:
                 self._fit(candidate, part, seed=seed, folder=folder / f"candidate-{number}")
                 for number, candidate in enumerate(self.candidates)
             ]
-        number = best_of([one.position for one in fitted], maximise=self._metrics.MAXIMISE)
+        number = 0
+        if len(fitted) > 1:
+            number = best_of([one.position for one in fitted], maximise=self._metrics.MAXIMISE)
         learned = time.perf_counter()
         told = self._answer(fitted[number], part)
         choice: dict[str, Any] = {}
@@ -98,6 +100,7 @@ class NetworkLearner:
             model_settings={**self.model_settings, **candidate.model_settings},
             frame_shape=self.frame_shape,
             recipe=self.recipe,
+            segments=loop.segments,
         )
         trainer = Trainer(
             config=loop,
@@ -123,15 +126,16 @@ class NetworkLearner:
             world=world,
         )
         position = fitted.position
+        chosen = {
+            f"val/{self._metrics.MONITOR}": position.best_value,
+            "val/loss": position.best_loss,
+        }
         return Told(
             spec=card.spec,
             scores=scores,
             losses=losses,
-            settings={
-                "epoch": position.epoch - 1 - position.epochs_since_best,
-                f"val/{self._metrics.MONITOR}": position.best_value,
-                "val/loss": position.best_loss,
-            },
+            settings={"epoch": position.epoch - 1 - position.epochs_since_best}
+            | (chosen if part.val else {}),
             history=position.history,
             parameters=sum(p.numel() for p in model.parameters()),
         )
@@ -156,6 +160,7 @@ def make_card(
     model_settings: Mapping[str, Any],
     frame_shape: tuple[int, ...],
     recipe: str,
+    segments: SegmentConfig,
 ) -> Card:
     """What a model will be that learns from these samples; a UserError where it cannot."""
     targets = select_task(task).targets
@@ -168,6 +173,7 @@ def make_card(
         num_outputs=targets.num_outputs(spec),
         frame_shape=frame_shape,
         recipe=recipe,
+        segments=asdict(segments) if segments.count else None,
     )
 
 

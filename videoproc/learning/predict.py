@@ -48,9 +48,9 @@ class Predictor:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         given = trained()
         self._card = given.card
-        model = given.card.build()
-        model.load_state_dict(load(given.weights))
-        self._model = model.to(self._device).eval()
+        network = given.card.build()
+        network.load_state_dict(load(given.weights))
+        self._model = given.card.answering(network).to(self._device).eval()
         self._task = select_task(self._card.task)
         self._run_id = run_id
 
