@@ -16,6 +16,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,9 @@ def main() -> None:
     parser.add_argument("--protocols", nargs="+", default=list(PROTOCOLS), choices=PROTOCOLS)
     parser.add_argument("--only", nargs="+", help="rows; the record keeps the others")
     parser.add_argument("--seeds", default="0", help="of networks, with commas between")
+    parser.add_argument(
+        "--inline", action="store_true", help="fold by fold in this process: rows side by side"
+    )
     parser.add_argument("--note", action="append", default=[], help="what to know of the figures")
     arguments = parser.parse_args()
     settings = yaml.safe_load(arguments.settings.read_text())
@@ -67,7 +71,7 @@ def main() -> None:
             config = row_config(
                 settings, row, data=str(data), by=PROTOCOLS[protocol], seeds=arguments.seeds
             )
-            run = measured(config)
+            run = measured(replace(config, inline=arguments.inline))
             found = model_record(run, config, settings)
             keep(found, row, settings, protocol=protocol, arguments=arguments)
 
