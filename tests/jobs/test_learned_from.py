@@ -75,7 +75,14 @@ def test_videos_that_were_learned_from_are_counted_by_the_split_that_they_spoil(
 ) -> None:
     def video(name: str, split: str, group: str) -> Video:
         return Video(
-            video_id=name, digest="0" * 64, uri=name, size_bytes=1, split=split, group=group
+            video_id=name,
+            digest="0" * 64,
+            uri=name,
+            size_bytes=1,
+            num_frames=1,
+            duration_s=1.0,
+            split=split,
+            group=group,
         )
 
     videos = [
