@@ -106,6 +106,7 @@ def test_every_fold_begins_with_the_same_weights_and_what_they_lack_its_seed_dec
     assert run.tags["init_file"] == file
 
 
+@pytest.mark.slow
 def test_a_run_of_other_videos_is_begun_with_and_counts_as_learned(
     grouped: Path, tmp_path: Path, workspace: Path, log_run: LogRun
 ) -> None:

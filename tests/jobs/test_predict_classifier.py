@@ -124,6 +124,7 @@ def test_stored_clips_are_read_for_the_same_answers_without_the_table_of_vectors
     assert by_clip(run_predict(data, of), of) == of.told
 
 
+@pytest.mark.slow
 def test_clips_in_jpeg_are_decoded_anew_since_vectors_are_of_frames_before_it(
     learned: dict[str, Measured], manifest_only: Path
 ) -> None:
