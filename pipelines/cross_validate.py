@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from pipelines import cli
+from pipelines.initial import Initial, Source, find_source
+from pipelines.learned_from import BEFORE, seen_by, with_parents
 from pipelines.learners import Asked, make_learner
 from pipelines.measuring import (
     SCORES,
@@ -27,9 +29,9 @@ from videoproc.corpus.folds import SIDES, Fold, FoldConfig, folds_key, make_fold
 from videoproc.learning import told as stored
 from videoproc.learning.baseline_learner import tell_all
 from videoproc.learning.classical_learner import ClassicalLearner
-from videoproc.learning.config import LEARNING_VERSION, LoopConfig
+from videoproc.learning.config import LEARNING_VERSION, InitConfig, LoopConfig
 from videoproc.learning.learner import Learner, Told
-from videoproc.learning.network import Candidate
+from videoproc.learning.network import Candidate, NetworkLearner
 from videoproc.learning.pooling import FOLDS, FURTHER, mean_intervals, pool, pool_scores
 from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
 from videoproc.learning.scored import Scored
@@ -64,6 +66,10 @@ class CrossValidateConfig:
         loop: how each fold's network is trained; its seed gives way to `seeds`.
         folds: how the videos are dealt.
         seeds: of weights, order and dropout, with commas between; each trains on all folds anew.
+        init_from: begin each fold's network with the weights of a training run, by its id or the
+            beginning of it, or of a safetensors file; by default weights are random. A run that
+            has learned from what a fold tests is refused.
+        init: how those weights find their place in the model.
         candidates: settings to choose among, each a mapping with model_settings and loop that
             differ from those above; every fold trains each, and takes the one that is best on its
             own val side. By default there is nothing to choose.
@@ -88,6 +94,8 @@ class CrossValidateConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     folds: FoldConfig = field(default_factory=FoldConfig)
     seeds: int | str = "0"
+    init_from: str | None = None
+    init: InitConfig = field(default_factory=InitConfig)
     candidates: tuple[dict[str, Any], ...] = ()
     cpus_per_fold: int | None = None
     gpus_per_fold: float | None = None
@@ -99,6 +107,7 @@ class CrossValidateConfig:
 
     def __post_init__(self) -> None:
         _ = self.seed_numbers, self.choices, self.workers
+        self.init.check_used(self.init_from)
 
     @property
     def seed_numbers(self) -> list[int]:
@@ -148,7 +157,8 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a config comes to on its dataset, nothing started. settings: the model's, in full."""
+    """What a config comes to on its dataset, nothing started. settings: the model's, in full.
+    initial: what the first training begins with, None where weights are random."""
 
     dataset: Dataset
     videos: Sequence[Video]
@@ -159,6 +169,7 @@ class Prepared:
     samples: Sequence[Sample]
     parts: Sequence[Part]
     key: str
+    initial: Initial | None = None
 
 
 def cross_validate(config: CrossValidateConfig) -> str:
@@ -198,6 +209,7 @@ def prepare(config: CrossValidateConfig) -> Prepared:
     folds = make_folds(videos, config.folds)
     found = find_samples(dataset, recipe=dataset.recipe, videos=videos, all_views=True)
     samples = [sample for sample in found if task.targets.is_usable(sample.row)]
+    source = None if config.init_from is None else find_source(config.init_from, config.init)
     learner, settings = make_learner(
         config.model,
         Asked(
@@ -206,6 +218,7 @@ def prepare(config: CrossValidateConfig) -> Prepared:
             features=config.features,
             loop=config.loop,
             candidates=config.choices,
+            first=None if source is None else source.first,
         ),
         dataset=dataset,
         videos=videos,
@@ -214,12 +227,17 @@ def prepare(config: CrossValidateConfig) -> Prepared:
     parts = [_part(seed, fold, samples, dataset) for seed in config.seed_numbers for fold in folds]
     _check_alike(parts, samples, task)
     _check_choices(config)
+    initial = None
+    if source is not None and isinstance(learner, NetworkLearner):
+        _check_unseen(source, parts, samples, dataset)
+        initial = _begin(source, learner, samples, seed=config.seed_numbers[0])
     key = schema.content_id(
         _decisive(config),
         settings,
         folds_key(folds),
         [[sample.row[name] for name in ("clip_id", "label", "group")] for sample in samples],
         LEARNING_VERSION,
+        *([] if source is None else [source.first.key]),
     )
     return Prepared(
         dataset=dataset,
@@ -231,11 +249,13 @@ def prepare(config: CrossValidateConfig) -> Prepared:
         samples=samples,
         parts=parts,
         key=key,
+        initial=initial,
     )
 
 
 def _decisive(config: CrossValidateConfig) -> dict[str, Any]:
-    """The config without what changes no result beyond rounding."""
+    """The config without what changes no result beyond rounding, or stands in the key of the first
+    weights."""
     bare = replace(
         config,
         data="",
@@ -248,7 +268,8 @@ def _decisive(config: CrossValidateConfig) -> dict[str, Any]:
         checkpoints=None,
         inline=False,
     )
-    return asdict(bare) | {"loop": bare.loop.identity}
+    values = asdict(bare) | {"loop": bare.loop.identity}
+    return {name: value for name, value in values.items() if name not in ("init_from", "init")}
 
 
 def _part(seed: int, fold: Fold, samples: Sequence[Sample], dataset: Dataset) -> Part:
@@ -294,6 +315,33 @@ def _check_choices(config: CrossValidateConfig) -> None:
             f"folds.val_share is 0, which leaves no video for {used[0]} to go by: leave that out, "
             "or give a share such as 0.15"
         )
+
+
+def _check_unseen(
+    source: Source, parts: Sequence[Part], samples: Sequence[Sample], dataset: Dataset
+) -> None:
+    """Refuse weights that have learned from what a fold tests; of a file's nothing is known."""
+    if source.run is None:
+        return
+    seen = seen_by(source.run, data=dataset.folder, splits=BEFORE["test"])
+    for part in parts:
+        for row in (samples[index].row for index in part.test):
+            if seen.has(row["video_id"], row["group"]):
+                raise UserError(
+                    f"init_from: fold {part.fold.number} (repeat {part.fold.repeat}) tests "
+                    f"{row['uri']!r}, whose video or source (group {row['group']!r}) run "
+                    f"{source.run.run_id} has learned from: give a run of other videos"
+                )
+
+
+def _begin(
+    source: Source, learner: NetworkLearner, samples: Sequence[Sample], *, seed: int
+) -> Initial:
+    """What the first training begins with; a UserError where any cannot begin with it."""
+    candidates = learner.candidates or (Candidate(),)
+    cards = [learner.card(samples, candidate) for candidate in candidates]
+    first, *_ = [source.begin(card, seed=seed) for card in cards]
+    return first
 
 
 def _earlier(config: CrossValidateConfig, prepared: Prepared, workspace: Path) -> str | None:
@@ -343,6 +391,7 @@ def _tags(config: CrossValidateConfig, prepared: Prepared) -> dict[str, Any]:
         "table_version.clips": prepared.dataset.clips.version,
         "table_version.manifest": prepared.dataset.manifest.version,
         **({} if vectors is None else {"table_version.features": vectors.version}),
+        **({} if prepared.initial is None else prepared.initial.source.tags),
     }
 
 
@@ -351,13 +400,12 @@ def _log_protocol(run: runlog.Run, prepared: Prepared) -> None:
     of_side = {
         side: {index for part in prepared.parts for index in getattr(part, side)} for side in SIDES
     }
-    run.log_json(
-        {
-            side: videos_and_groups([prepared.samples[i] for i in sorted(indices)])
-            for side, indices in of_side.items()
-        },
-        runlog.LEARNED_FROM,
-    )
+    own = {
+        side: videos_and_groups([prepared.samples[i] for i in sorted(indices)])
+        for side, indices in of_side.items()
+    }
+    parent = None if prepared.initial is None else prepared.initial.source.run
+    run.log_json(with_parents(own, parent, data=prepared.dataset.folder), runlog.LEARNED_FROM)
     run.log_json([asdict(fold) for fold in prepared.folds], f"{FOLDS}/folds.json")
     run.log_dataset(**used_clips(prepared.dataset, prepared.samples, context="training"))
 
@@ -543,6 +591,8 @@ def _say_plan(
         f"{len(part.val)} to validate and {len(part.test)} to test; "
         f"{'goes on with ' if is_resumed else ''}run {run.run_id}",
     )
+    if prepared.initial is not None:
+        say(SAID, f"{config.model}: each fold {prepared.initial.said}")
     torn = {group for fold in folds for group in torn_groups(prepared.videos, fold)}
     if not groups:
         shared = "no group is known: whether two videos are of one source, nothing tells"

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipelines import cli
+from pipelines.learned_from import BEFORE, seen_by
 from pipelines.measuring import (
     BEYOND_SOURCE,
     Measured,
@@ -170,14 +171,9 @@ def _check_unseen(
     trained: runlog.Run, dataset: Dataset, samples: Sequence[Sample], split: str
 ) -> None:
     """Refuse to measure on what the model has learned from, under whatever split it stands now."""
-    learned_from = trained.read_json(runlog.LEARNED_FROM)
-    seen_in = {"train": [], "val": ["train"], "test": ["train", "val"]}[split]
-    videos = {video for name in seen_in for video in learned_from[name]["videos"]}
-    groups = {group for name in seen_in for group in learned_from[name]["groups"]}
-    if trained.tags.get("data") != str(dataset.folder):
-        groups = set()  # another dataset's groups only share their names
+    seen = seen_by(trained, data=dataset.folder, splits=BEFORE[split])
     for sample in samples:
-        if sample.row["video_id"] in videos or sample.row["group"] in groups:
+        if seen.has(sample.row["video_id"], sample.row["group"]):
             raise UserError(
                 f"split {split!r} of {dataset.folder} holds {sample.row['uri']!r}, whose video or "
                 f"source (group {sample.row['group']!r}) run {trained.run_id} has learned from: "

@@ -12,6 +12,7 @@ from videoproc.learning.baseline_learner import BaselineLearner, baselines_of
 from videoproc.learning.classical import CLASSICAL_VERSION, CLASSIFIERS
 from videoproc.learning.classical_learner import ClassicalLearner
 from videoproc.learning.config import LoopConfig
+from videoproc.learning.initial import FirstWeights
 from videoproc.learning.learner import Learner
 from videoproc.learning.network import Candidate, NetworkLearner, changed
 from videoproc.learning.samples import Sample
@@ -23,13 +24,15 @@ from videoproc.types import UserError, Video
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """How it is to learn, as `CrossValidateConfig` has it. features is None where all are meant."""
+    """How it is to learn, as `CrossValidateConfig` has it. features is None where all are meant,
+    first where weights are random."""
 
     task: str
     model_settings: dict[str, Any]
     features: tuple[str, ...] | None
     loop: LoopConfig
     candidates: Sequence[Candidate]
+    first: FirstWeights | None = None
 
 
 def make_learner(
@@ -52,8 +55,8 @@ def make_learner(
             f"model: no model {model!r}; there are {', '.join((*MODELS, *CLASSIFIERS))} and the "
             f"baselines {', '.join(baselines)}"
         )
-    if asked.loop != LoopConfig() or asked.candidates:
-        raise UserError(f"loop, candidates: {model!r} is no network: leave them out")
+    if asked.loop != LoopConfig() or asked.candidates or asked.first is not None:
+        raise UserError(f"loop, candidates, init_from: {model!r} is no network: leave them out")
     if model in CLASSIFIERS:
         return _classifier(model, asked, dataset, samples)
     if asked.model_settings or asked.features is not None:
@@ -83,6 +86,7 @@ def _network(model: str, asked: Asked, dataset: Dataset) -> tuple[Learner, dict[
         frame_shape=frame_shape,
         recipe=dataset.recipe.to_json(),
         candidates=tuple(asked.candidates),
+        first=asked.first,
     )
     return learner, settings
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from pipelines import cli
 from pipelines.evaluate import EvaluateConfig, evaluate, is_measured
+from pipelines.initial import find_source
 from pipelines.night_report import Diary
 from pipelines.predict import PredictConfig, predict
 from pipelines.train import TrainConfig, check_settings, prepare, train
 from videoproc import runlog
+from videoproc.learning.config import InitConfig
 from videoproc.report.progress import say
 from videoproc.tasks import select_task
 from videoproc.types import UserError
@@ -25,7 +27,10 @@ def check(config: NightlyConfig) -> None:
     """Errors in what is to be learned, before anything is decoded."""
     select_task(config.task)
     for model in config.models:
-        check_settings(_train_config(config, model), sampling=config.sampling, size=config.size)
+        wanted = _train_config(config, model)
+        check_settings(wanted, sampling=config.sampling, size=config.size)
+        if wanted.init_from is not None:
+            find_source(wanted.init_from, wanted.init)
 
 
 def train_and_evaluate(config: NightlyConfig, diary: Diary) -> None:
@@ -107,6 +112,8 @@ def _train_config(config: NightlyConfig, model: str) -> TrainConfig:
         task=config.task,
         model_settings=config.model_settings.get(model, {}),
         loop=config.loop,
+        init_from=config.init_from.get(model),
+        init=config.init.get(model, InitConfig()),
         workers=config.workers,
         min_workers=config.min_workers,
         placement=config.placement.train,

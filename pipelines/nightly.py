@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -22,7 +23,12 @@ from videoproc.corpus import survey
 from videoproc.corpus.splits import SplitConfig
 from videoproc.corpus.synthetic import SyntheticConfig
 from videoproc.features import select_features
-from videoproc.learning.config import LEARNING_VERSION, LoopConfig
+from videoproc.learning.config import (
+    LEARNING_VERSION,
+    WEIGHTS_SUFFIX,
+    InitConfig,
+    LoopConfig,
+)
 from videoproc.media import DECODE_VERSION, Accept, Limits, Sampling, Size
 from videoproc.report.night import DONE as OUTCOME_DONE
 from videoproc.report.night import FAILED, NOTHING_NEW
@@ -78,6 +84,9 @@ class NightlyConfig:
         models: the architectures to train and compare, by name; none leaves it at the data.
         task: what is learned, by name.
         model_settings: settings, by architecture, that differ from its defaults.
+        init_from: by architecture, what it begins with: the weights of a training run, by its id
+            or the beginning of it, or of a safetensors file; the others' are random.
+        init: by architecture, how those weights find their place in the model.
         loop: how the models are trained.
         workers: processes that train together.
         min_workers: go on with as few as this while there is no room for all; by default training
@@ -110,6 +119,8 @@ class NightlyConfig:
     models: tuple[str, ...] = ("cnn", "cnn_gru")
     task: str = "classification"
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    init_from: dict[str, str] = field(default_factory=dict)
+    init: dict[str, InitConfig] = field(default_factory=dict)
     loop: LoopConfig = field(default_factory=LoopConfig)
     workers: int = 1
     min_workers: int | None = None
@@ -119,12 +130,14 @@ class NightlyConfig:
     wait_s: float = 0.0
 
     def __post_init__(self) -> None:
-        unknown = set(self.model_settings) - set(self.models)
-        if unknown:
-            raise ValueError(
-                f"model_settings names {sorted(unknown)}, models are {list(self.models)}: "
-                "give settings of models that are trained"
-            )
+        for setting in ("model_settings", "init_from"):
+            if unknown := sorted(set(getattr(self, setting)) - set(self.models)):
+                raise ValueError(
+                    f"{setting} names {unknown}, models are {list(self.models)}: give settings of "
+                    "models that are trained"
+                )
+        if unknown := sorted(set(self.init) - set(self.init_from)):
+            raise ValueError(f"init names {unknown}, and init_from does not: name their sources")
         if not self.wait_s >= 0:
             raise ValueError(f"wait_s is {self.wait_s}: use seconds, 0 or more")
         # Each job checks its own part: better now than after hours of decoding.
@@ -270,14 +283,25 @@ def _key(config: NightlyConfig, dataset: Dataset, manifest_version: int) -> str:
     """An id of all that a night depends on, and of what it leaves: settings, code, tables."""
     made = {"clips": dataset.clips, "features": dataset.features}
     made |= {f"predictions/{table.folder.name}": table for table in dataset.prediction_tables()}
+    settings = json.loads(cli.stored(config))
+    if not config.init_from:  # younger than the first nights' keys
+        del settings["init_from"], settings["init"]
     return schema.content_id(
-        json.loads(cli.stored(config)),
+        settings,
         manifest_version,
         {name: table.version for name, table in made.items()},
         [DECODE_VERSION, AUGMENT_VERSION, LEARNING_VERSION],
         [feature.feature_id for feature in select_features(config.features)],
         runlog.tracking_uri(cli.workspace()),  # another server has none of the runs
+        *_first_weights(config),
     )
+
+
+def _first_weights(config: NightlyConfig) -> list[str]:
+    """Digests of the files that models begin with, which may change; a run's weights do not."""
+    named = sorted(name for name in config.init_from.values() if name.endswith(WEIGHTS_SUFFIX))
+    files = [file for name in named if (file := cli.absolute(name)).exists()]
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
 def _say_comparison(tested: Mapping[str, runlog.Run]) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -20,14 +18,9 @@ from pipelines.predict_pictures import NEEDED, Picturing, Shown, with_shown
 from videoproc import runlog
 from videoproc.augment import make_views
 from videoproc.corpus import manifest
-from videoproc.learning import checkpoint, vector_card
-from videoproc.learning.checkpoint import Card
-from videoproc.learning.predict import (
-    Predictor,
-    clips_at_once,
-    prediction_id,
-    read_trained,
-)
+from videoproc.features import compute_features
+from videoproc.learning.predict import Predictor, prediction_id
+from videoproc.learning.trained import Trained, read_trained
 from videoproc.media import Accept, Limits, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
@@ -38,14 +31,9 @@ from videoproc.tables import Dataset, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import Work, plan_work
 from videoproc.tasks import select_task
-from videoproc.types import UserError, Video
+from videoproc.types import Video
 
 MAX_PICTURES = 50  # in motion 2000 x 2000 pixels; at 100 the driver took a gigabyte more
-
-
-# On CPU, for what a network of ours makes of clips: 60 MB of one of 16x112x112.
-BYTES_PER_BYTE_AT_ONCE = 100
-BYTES_PER_BATCH_BYTE = 4  # the frames themselves, in Arrow and out of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +42,8 @@ class PredictConfig:
 
     Args:
         data: the dataset folder; the model's training need not have seen it.
-        run: the id of the training run whose best model is applied, or its beginning.
+        run: the id of the training run whose best model is applied, or its beginning; a network's
+            or a classifier's.
         batch_size: clips that go to the model together; on CPU it takes them in turn.
         accept: material that is taken as it is, or refused.
         pictures: how many of the most, and how many of the least confident predictions of this run
@@ -106,20 +95,14 @@ def predict(config: PredictConfig) -> Predicted:
     started = time.monotonic()
     dataset = Dataset(folder=cli.absolute(config.data))
     workspace = cli.workspace()
-    trained = runlog.resolve_run(config.run, workspace=workspace)
-    config = replace(config, run=trained.run_id)
-    folder = trained.checkpoint_folder(workspace)
-    if vector_card.is_in(folder):
-        raise UserError(
-            f"run {trained.run_id!r} of {trained.tags['model']!r} answers from vectors: "
-            "`pipelines.predict` applies networks; measure this one with `pipelines.evaluate`"
-        )
-    checkpoint.check(folder)  # here, and not first in a worker
-    card = checkpoint.read_card(folder)
-    table = dataset.predictions(task=card.task, columns=select_task(card.task).outputs.COLUMNS)
+    source = runlog.resolve_run(config.run, workspace=workspace)
+    config = replace(config, run=source.run_id)
+    trained = read_trained(source.checkpoint_folder(workspace))
+    columns = select_task(trained.task).outputs.COLUMNS
+    table = dataset.predictions(task=trained.task, columns=columns)
     version = dataset.manifest.version
     videos = [v for v in manifest.from_table(dataset.require_manifest()) if v.error is None]
-    work = _plan(videos, dataset, table, card, config)
+    work = _plan(videos, dataset, table, trained, config)
     if held := work.held.total():
         say("predict", f"{plural(held, 'video')} in quarantine, left alone")
     if not work.videos and not work.done:
@@ -134,14 +117,15 @@ def predict(config: PredictConfig) -> Predicted:
     intake = Intake(
         tables={"predictions": table},
         dataset=dataset,
-        recipe_id=card.make_recipe().recipe_id,
+        recipe_id=trained.make_recipe().recipe_id,
     )
     with runlog.job_run(
         "predict", data=dataset.folder, workspace=workspace, config=asdict(config)
     ) as run:
         with session.cluster(inline=config.inline):
-            clock = session.CoreTime(one_core if config.inline else partial(_cores, config))
-            shown = _apply(work, dataset, table, card, folder, config, intake, clock, run.run_id)
+            count = one_core if config.inline else partial(_cores, config, trained)
+            clock = session.CoreTime(count)
+            shown = _apply(work, dataset, table, trained, config, intake, clock, run.run_id)
             clock.note(least_s=0)
         if dataset.manifest.version != version:  # what has left the corpus meanwhile came in again
             prune(dataset, job="predict")
@@ -152,7 +136,7 @@ def predict(config: PredictConfig) -> Predicted:
             cores=clock.cores,
         )
         elapsed_s = time.monotonic() - started
-        run.set_tags({f"table_version.predictions/{card.task}": table.version})
+        run.set_tags({f"table_version.predictions/{trained.task}": table.version})
         run.log_metrics(
             {
                 "predictions": done.predictions,
@@ -194,10 +178,12 @@ def _check_budget(
 
 
 def _plan(
-    videos: Sequence[Video], dataset: Dataset, table: Table, card: Card, config: PredictConfig
+    videos: Sequence[Video], dataset: Dataset, table: Table, trained: Trained, config: PredictConfig
 ) -> Work:
     """Stored clips are read, others decoded; what has a prediction of this run is left out."""
-    recipe, done = card.make_recipe(), table.keys()
+    recipe, done = trained.make_recipe(), table.keys()
+    # Features are of frames as they were decoded, and lossy storage does not give those back.
+    is_readable = not (trained.features and recipe.frames.is_lossy)
     open_videos = [
         video
         for video in videos
@@ -210,7 +196,7 @@ def _plan(
         videos=open_videos,
         recipe=recipe,
         features=[],
-        clip_keys=dataset.clips.keys(),
+        clip_keys=dataset.clips.keys() if is_readable else set(),
         feature_keys=set(),
         held=quarantine.held(dataset.quarantine),
         all_views=False,
@@ -221,24 +207,21 @@ def _apply(
     work: Work,
     dataset: Dataset,
     table: Table,
-    card: Card,
-    folder: Path,
+    trained: Trained,
     config: PredictConfig,
     intake: Intake,
     clock: session.CoreTime,
     job: str,
 ) -> Shown:
-    recipe = card.make_recipe()
+    recipe = trained.make_recipe()
     shown = Shown(count=config.pictures)
     # The checkpoint is on this machine's disk, workers are elsewhere.
-    trained = dataflow.share(read_trained(folder), inline=config.inline)
-    predictor: Callable[[], dataflow.BatchStep] = partial(Predictor, trained, run_id=config.run)
+    shared = dataflow.share(trained, inline=config.inline)
+    predictor: Callable[[], dataflow.BatchStep] = partial(Predictor, shared, run_id=config.run)
     is_pictured = config.pictures > 0 and set(table.schema.names) >= NEEDED
-    num_gpus = 0 if config.inline else min(1, session.num_gpus(config.model_placement))
-    at_once = min(clips_at_once(card), config.batch_size)
-    on_cpu_bytes = math.prod(card.frame_shape) * (
-        BYTES_PER_BYTE_AT_ONCE * at_once + BYTES_PER_BATCH_BYTE * config.batch_size
-    )
+    is_on_gpu = trained.takes_gpu and not config.inline
+    num_gpus = min(1, session.num_gpus(config.model_placement)) if is_on_gpu else 0
+    on_cpu_bytes = trained.batch_bytes(config.batch_size)
     model = dataflow.ModelStage(
         make=partial(Picturing, predictor, count=config.pictures, job=job)
         if is_pictured
@@ -263,9 +246,13 @@ def _apply(
             ),
         ),
         dataflow.Named("augment", make_views(augmentation=recipe.augmentation)),
-        dataflow.Named("encode", step.as_stored(frame_format=recipe.frames)),
     ]
     read = [dataflow.Named("read", step.read_stored_clips())]
+    if trained.features:
+        measure = dataflow.Named("features", compute_features(features=trained.features))
+        decode, read = [*decode, measure], [*read, measure]
+    else:
+        decode.append(dataflow.Named("encode", step.as_stored(frame_format=recipe.frames)))
     progress = Progress(job="predict", unit="clips", total=len(work.done) + work.num_clips)
     parts = [(step.stored_rows(dataset.clips, work.done), read)]
     for rows, steps in itertools.chain(parts, ((rows, decode) for rows in work.windows())):
@@ -286,9 +273,9 @@ def _apply(
     return shown
 
 
-def _cores(config: PredictConfig) -> int:
+def _cores(config: PredictConfig, trained: Trained) -> int:
     """Those that decode, and one a GPU of the nodes that have the model alone."""
-    others = session.nodes(config.model_placement)
+    others = session.nodes(config.model_placement) if trained.takes_gpu else []
     return session.cores_now(config.placement) + sum(
         node.gpus for node in others if not config.placement.admits(node.labels)
     )

@@ -12,12 +12,13 @@ import torch
 
 from pipelines import cli
 from pipelines.index import label_rule
-from pipelines.initial import InitConfig, Initial, find_initial, seen_before, with_parents
+from pipelines.initial import Initial, find_source
+from pipelines.learned_from import LearnedFrom, seen_before, with_parents
 from videoproc import runlog, schema, storage
 from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card
-from videoproc.learning.config import LEARNING_VERSION, LoopConfig
+from videoproc.learning.config import LEARNING_VERSION, InitConfig, LoopConfig
 from videoproc.learning.network import make_card
 from videoproc.learning.objective import check_loss
 from videoproc.learning.optim import make_optimiser
@@ -80,8 +81,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _ = self.worker_config
-        if self.init_from is None and self.init != InitConfig():
-            raise ValueError(f"init is {self.init}, and init_from is not given: name its source")
+        self.init.check_used(self.init_from)
 
     @property
     def worker_config(self) -> WorkerConfig:
@@ -141,7 +141,8 @@ def train(config: TrainConfig) -> str:
         folder = _checkpoints(config, workspace) / run.run_id
         if prepared.initial is not None:
             say("train", f"{config.model}: {prepared.initial.said}")
-            for split, count in seen_before(learned_from, prepared.videos).items():
+            data = prepared.dataset.folder
+            for split, count in seen_before(learned_from, prepared.videos, data=data).items():
                 say(
                     "train",
                     f"{config.model}: {count} videos of split {split!r} are among what these "
@@ -182,15 +183,14 @@ def prepare(config: TrainConfig) -> Prepared:
     )
     initial = None
     if config.init_from is not None:
-        seed = config.loop.seed
-        initial = find_initial(config.init_from, config.init, card=card, seed=seed)
+        initial = find_source(config.init_from, config.init).begin(card, seed=config.loop.seed)
     key = schema.content_id(
         card.identity,
         _decisive(config),
         [[sample.row["clip_id"], sample.row["label"]] for sample in train_samples],
         [[sample.row["clip_id"], sample.row["label"]] for sample in val_samples],
         LEARNING_VERSION,
-        *([] if initial is None else [initial.key]),
+        *([] if initial is None else [initial.source.first.key]),
     )
     return Prepared(
         dataset=dataset,
@@ -299,10 +299,11 @@ def _log_missed(run: runlog.Run, folder: Anywhere) -> None:
             run.log_metrics(metrics, step=epoch)
 
 
-def _learned_from(prepared: Prepared) -> dict[str, dict[str, list[str]]]:
+def _learned_from(prepared: Prepared) -> LearnedFrom:
     """What each split held, so that no evaluation ever measures on it."""
     own = {"train": videos_and_groups(prepared.train), "val": videos_and_groups(prepared.val)}
-    return with_parents(own, prepared.initial, data=prepared.dataset.folder)
+    parent = None if prepared.initial is None else prepared.initial.source.run
+    return with_parents(own, parent, data=prepared.dataset.folder)
 
 
 def _tags(prepared: Prepared) -> dict[str, Any]:
@@ -315,7 +316,7 @@ def _tags(prepared: Prepared) -> dict[str, Any]:
         "table_version.manifest": prepared.dataset.manifest.version,
         "clips.train": len(prepared.train),
         "clips.val": len(prepared.val),
-        **({} if prepared.initial is None else prepared.initial.tags),
+        **({} if prepared.initial is None else prepared.initial.source.tags),
     }
 
 

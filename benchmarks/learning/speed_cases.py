@@ -26,8 +26,8 @@ from videoproc.learning.config import LoopConfig
 from videoproc.learning.learner import Part
 from videoproc.learning.loader import GlobalBatch, Waiting, batches, epoch_order
 from videoproc.learning.loop import Trainer
-from videoproc.learning.predict import clips_at_once
 from videoproc.learning.samples import Sample
+from videoproc.learning.trained import clips_at_once
 from videoproc.learning.world import World
 from videoproc.media import Sampling, Size, read_clips
 from videoproc.runtime import trainer

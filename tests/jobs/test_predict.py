@@ -20,7 +20,7 @@ from pipelines.forget import ForgetConfig, forget
 from pipelines.predict import PredictConfig, predict
 from pipelines.predict_pictures import MOVING, SHEET
 from videoproc import runlog
-from videoproc.learning.predict import Trained, read_trained
+from videoproc.learning.trained import Trained, read_trained
 from videoproc.tables import Dataset, FrameFormat, Table
 from videoproc.tasks import select_task
 from videoproc.types import Row, UserError

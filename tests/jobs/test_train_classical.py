@@ -23,7 +23,6 @@ from videoproc.learning import vector_card
 from videoproc.learning.scored import from_table
 from videoproc.tables import Dataset
 from videoproc.tasks import select_task
-from videoproc.types import UserError
 
 SETTINGS = {"forest": {"trees": 20}, "neighbours": {"neighbours": 3}}
 
@@ -255,13 +254,6 @@ def test_features_that_clips_lack_are_named_with_the_remedy(made: Made, told) ->
     assert said.startswith("error: feature 'flow': 30 of 30 clips have none")
     assert "run pipelines.extract with it in --features" in said
     assert said.count("\n") == 1
-
-
-def test_predict_refuses_it_in_a_line(made: Made) -> None:
-    from pipelines.predict import PredictConfig, predict
-
-    with pytest.raises(UserError, match=r"'forest' answers from vectors: .* `pipelines\.evaluate`"):
-        predict(PredictConfig(data=str(made.data), run=made.runs["forest"]))
 
 
 @pytest.mark.parametrize(

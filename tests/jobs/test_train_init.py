@@ -13,14 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from pipelines import cli
 from pipelines.evaluate import EvaluateConfig, evaluate
-from pipelines.initial import InitConfig, with_parents
 from pipelines.lineage import LineageConfig, lineage
 from pipelines.train import TrainConfig, prepare, train
 from tests.jobs.test_train import rewrite_manifest
 from videoproc import runlog
 from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
-from videoproc.learning.config import LoopConfig, OptimConfig
+from videoproc.learning.config import InitConfig, LoopConfig, OptimConfig
 from videoproc.tables import Dataset
 from videoproc.types import UserError
 
@@ -73,19 +72,6 @@ def test_a_child_is_not_measured_on_what_its_parent_has_learned_from(
     assert use.said.endswith(f"in split train; it began with the weights of run {trained.run_id}")
 
 
-def test_a_child_has_its_parents_videos_and_in_the_same_dataset_its_groups(
-    trained, make_config: MakeConfig, tmp_path: Path
-) -> None:
-    initial = prepare(make_config(trained.data, init_from=trained.run_id)).initial
-    own = {split: {"videos": ["own"], "groups": ["own"]} for split in ("train", "val")}
-    theirs = trained.run.read_json(runlog.LEARNED_FROM)
-    here = with_parents(own, initial, data=trained.data)
-    elsewhere = with_parents(own, initial, data=tmp_path)
-    for split, names in theirs.items():
-        assert here[split] == {kind: sorted({*names[kind], "own"}) for kind in names}
-        assert elsewhere[split] == {"videos": here[split]["videos"], "groups": ["own"]}
-
-
 def test_weights_come_from_a_file_by_a_map_of_names(
     extracted: Path, tmp_path: Path, make_config: MakeConfig
 ) -> None:
@@ -103,8 +89,9 @@ def test_weights_come_from_a_file_by_a_map_of_names(
     fresh = card.build().state_dict()
     expected = theirs | {name: fresh[name] for name in head}
     torch.testing.assert_close(initial.weights, expected, rtol=0, atol=0)
-    assert initial.tags == {"init_file": str(tmp_path / "other.safetensors")}
+    assert initial.source.tags == {"init_file": str(tmp_path / "other.safetensors")}
     assert f"fresh: {', '.join(head)}" in initial.said
+    assert initial.said.endswith("what a file has learned from, nobody can tell")
 
 
 def test_the_key_is_that_of_the_weights_and_not_of_their_place(

@@ -1,22 +1,26 @@
-"""A night that was stopped while it trained: the next one goes on with that run."""
+"""What a night trains begins where it is told to, and goes on where another was stopped."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from pipelines.night_learning import _train_config, train_and_evaluate
+from pipelines import cli
+from pipelines.night_learning import _train_config, check, train_and_evaluate
 from pipelines.night_report import Diary
-from pipelines.nightly import NightlyConfig
+from pipelines.nightly import NightlyConfig, _key
 from pipelines.train import prepare
 from videoproc import runlog
 from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Position
-from videoproc.learning.config import LoopConfig
+from videoproc.learning.config import InitConfig, LoopConfig
 from videoproc.tables import Dataset
+from videoproc.types import UserError
 
 
 def stopped_training(config: NightlyConfig, workspace: Path, *, by_night: bool) -> str:
@@ -70,3 +74,48 @@ def test_a_run_that_somebody_began_by_hand_is_left_alone(
     diary = Diary(dataset=Dataset(folder=Path(config.data)))
     train_and_evaluate(config, diary)
     assert diary.models["cnn"].run_id != left
+
+
+def test_a_model_begins_with_the_weights_that_the_night_names_for_it(
+    config: NightlyConfig, tmp_path: Path
+) -> None:
+    file = tmp_path / "first.safetensors"
+    weights = prepare(_train_config(config, "cnn")).card.build().state_dict()
+    theirs = {name.replace("trunk", "net", 1): tensor + 1 for name, tensor in weights.items()}
+    save_file(theirs, file)
+    (tmp_path / "night.yaml").write_text(
+        f"source: nowhere\ndata: {config.data}\nmodels: [cnn, tsn]\n"
+        "model_settings: {cnn: {channels: [4, 8], features: 8}}\n"
+        f"init_from: {{cnn: {file}}}\ninit: {{cnn: {{name_map: {{net: trunk}}, skip: [head]}}}}\n"
+    )
+    night = cli.parse(NightlyConfig, ["--config", str(tmp_path / "night.yaml")])
+    assert night.init == {"cnn": InitConfig(name_map={"net": "trunk"}, skip=("head",))}
+    initial = prepare(_train_config(night, "cnn")).initial
+    assert initial is not None
+    for name, tensor in initial.weights.items():
+        if name.startswith("trunk"):
+            assert tensor.equal(weights[name] + 1)
+    assert _train_config(night, "tsn").init_from is None
+
+
+def test_a_night_is_new_when_first_weights_are_others_and_as_before_without_any(
+    config: NightlyConfig, tmp_path: Path
+) -> None:
+    dataset, file = Dataset(folder=Path(config.data)), tmp_path / "first.safetensors"
+    begun = replace(config, init_from={"cnn": str(file)})
+    keys = {_key(config, dataset, 0)}
+    for content in (b"one", b"other"):
+        file.write_bytes(content)
+        keys |= {_key(begun, dataset, 0), _key(begun, dataset, 0)}
+    assert len(keys) == 3
+
+
+def test_first_weights_that_are_not_there_are_named_before_a_night_reads_anything(
+    config: NightlyConfig,
+) -> None:
+    with pytest.raises(UserError, match=r"init_from: 'none.safetensors' has no weights at"):
+        check(replace(config, init_from={"cnn": "none.safetensors"}))
+    with pytest.raises(ValueError, match=r"init_from names \['tsm'\], models are \['cnn'\]"):
+        replace(config, init_from={"tsm": "abcdef"})
+    with pytest.raises(ValueError, match=r"init names \['cnn'\], and init_from does not"):
+        replace(config, init={"cnn": InitConfig(strict=True)})

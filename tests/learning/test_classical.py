@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -144,12 +145,18 @@ def test_there_are_as_many_folds_as_the_rarest_class_has_groups():
     ("y", "groups", "said"),
     [
         ([0, 0, 0, 0], [0, 1, 2, 3], "all 4 samples are of one class"),
-        ([0, 0, 1, 1], [0, 1, 2, 2], r"class 1 is in 1 group\(s\), too few"),
+        ([0, 0, 1, 1], [0, 1, 2, 2], r"class 'run' is in 1 group\(s\), too few"),
     ],
 )
 def test_labels_that_nothing_can_be_chosen_by_are_refused(y, groups, said):
     with pytest.raises(UserError, match=said):
-        fit(np.zeros((4, 2)), np.array(y), np.array(groups), classifier="forest")
+        fit(
+            np.zeros((4, 2)),
+            np.array(y),
+            np.array(groups),
+            classifier="forest",
+            class_names=["walk", "run"],
+        )
 
 
 def test_an_unknown_classifier_is_named_beside_those_there_are(samples):
@@ -178,3 +185,5 @@ def test_a_file_of_something_else_is_refused(samples):
     files = to_bytes(fit(*samples, classifier="neighbours", candidates=[NeighboursConfig()]))
     with pytest.raises(UserError, match=r"Foreign: it is not one of ours"):
         from_bytes(files | {"classifier.skops": skops.io.dumps(Foreign())})
+    with pytest.raises(UserError, match=r"classifier\.skops is damaged .*, such as a pickle, is"):
+        from_bytes(files | {"classifier.skops": pickle.dumps(Foreign())})

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from videoproc import schema
-from videoproc.learning import checkpoint, predict
+from videoproc.learning import checkpoint, trained
 from videoproc.learning.checkpoint import Card, Position
-from videoproc.learning.predict import Predictor, prediction_id, read_trained
+from videoproc.learning.predict import Predictor, prediction_id
 from videoproc.learning.samples import Sample, read_sample
+from videoproc.learning.trained import read_trained
 from videoproc.tables.clip_reader import ClipReader
 from videoproc.types import Row
 
@@ -89,7 +90,7 @@ def test_ids_tell_runs_and_clips_apart() -> None:
 def test_on_cpu_an_answer_does_not_depend_on_who_stands_beside_it(
     folder: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predict, "CPU_BYTES_AT_ONCE", 1)
+    monkeypatch.setattr(trained, "CPU_BYTES_AT_ONCE", 1)
     by_one = Predictor(partial(read_trained, folder), run_id="r")
     together = by_one(pa.Table.from_pylist(rows)).to_pylist()
     alone = [by_one(pa.Table.from_pylist([row])).to_pylist()[0] for row in rows]

@@ -36,6 +36,7 @@ def test_it_comes_back_as_written_and_its_folder_is_known_by_it(tmp_path: Path) 
 def test_its_vectors_are_the_features_in_the_order_of_its_columns(tmp_path: Path) -> None:
     found = card().vectors(tmp_path, version=3)
     assert found == Vectors(data=tmp_path, version=3, features=("motion", "colour"))
+    assert card().selected() == [FEATURES["motion"], FEATURES["colour"]]
 
 
 @pytest.mark.parametrize("features", [{"motion": "of before"}, {"gone": "since"}])

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import skops.io
@@ -214,12 +215,14 @@ def fit(
     *,
     classifier: str,
     candidates: Sequence[Any] | None = None,
+    class_names: Sequence[str] | None = None,
     num_folds: int = 5,
     seed: int = 0,
 ) -> Fitted:
     """Choose settings and fit. x: (N, D) finite; y: (N,) class numbers; groups: (N,) of any kind,
     samples of one source have one group.
 
+    class_names: by class number, for errors; by default those are told by number.
     candidates: to choose among, by default the classifier's own. The one with most samples right in
     folds by group is taken, the first of equals. Scores of support vectors become probabilities by
     Platt's sigmoid (1999), fitted on the same folds. Runs on one thread.
@@ -230,7 +233,7 @@ def fit(
     if classifier not in CLASSIFIERS:
         known = ", ".join(CLASSIFIERS)
         raise UserError(f"classifier: no classifier {classifier!r}; there are {known}")
-    folds = inner_folds(y, groups, num_folds=num_folds, seed=seed)
+    folds = inner_folds(y, groups, num_folds=num_folds, seed=seed, class_names=class_names)
     tried = CLASSIFIERS[classifier].candidates if candidates is None else tuple(candidates)
     with threadpool_limits(1):  # there is a process a core already
         accuracy = tuple(
@@ -262,7 +265,14 @@ def predict_proba(fitted: Fitted, x: np.ndarray, *, num_classes: int) -> np.ndar
     return made
 
 
-def inner_folds(y: np.ndarray, groups: np.ndarray, *, num_folds: int, seed: int) -> Folds:
+def inner_folds(
+    y: np.ndarray,
+    groups: np.ndarray,
+    *,
+    num_folds: int,
+    seed: int,
+    class_names: Sequence[str] | None = None,
+) -> Folds:
     """(fitted on, measured on) positions of at most num_folds folds, with about the same shares of
     classes; no group is in two, and every fold is fitted on all classes."""
     groups_of = {int(c): len(np.unique(groups[y == c])) for c in np.unique(y)}
@@ -274,8 +284,9 @@ def inner_folds(y: np.ndarray, groups: np.ndarray, *, num_folds: int, seed: int)
         folds = list(splitter.split(np.zeros(len(y)), y, groups))
         if all(len(np.unique(y[fitted_on])) == len(groups_of) for fitted_on, _ in folds):
             return folds
+    named = rarest if class_names is None else repr(class_names[rarest])
     raise UserError(
-        f"labels: class {rarest} is in {most} group(s), too few to leave one out when settings are "
+        f"labels: class {named} is in {most} group(s), too few to leave one out when settings are "
         "chosen; give it more sources"
     )
 
@@ -314,9 +325,15 @@ def to_bytes(fitted: Fitted) -> dict[str, bytes]:
 
 def from_bytes(files: Mapping[str, bytes]) -> Fitted:
     """What `to_bytes` gave. Errors: UserError where the file holds what no classifier of ours is
-    made of; nothing of it is run then."""
+    made of, or is no skops at all; nothing of it is run then."""
     card, content = json.loads(files["classifier.json"]), files["classifier.skops"]
-    strange = set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED)
+    try:
+        strange = set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED)
+    except BadZipFile as error:
+        raise UserError(
+            f"classifier.skops is damaged ({error}), and no other form, such as a pickle, is read: "
+            "put the file back as it was, or train anew"
+        ) from error
     if strange:
         raise UserError(f"classifier.skops holds {sorted(strange)[0]}: it is not one of ours")
     return Fitted(

@@ -76,12 +76,14 @@ class ClassicalLearner:
         started = time.monotonic()
         rows = [sample.row for sample in samples]
         spec = select_task(self.task).targets.make_spec(rows)
+        classes = classes_of(self.task)
         fitted = fit(
             self.vectors.matrix([row["clip_id"] for row in rows]),
-            classes_of(self.task).target_b(rows, spec),
+            classes.target_b(rows, spec),
             np.array([row["group"] or f"video {row['video_id']}" for row in rows]),
             classifier=self.classifier,
             candidates=self._candidates,
+            class_names=classes.names(spec),
             seed=seed,
         )
         card = VectorCard(

@@ -11,6 +11,7 @@ LEARNING_VERSION = 1  # raise it when the same config and data come to other wei
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one_cycle", "plateau")
 CLASS_WEIGHTS = ("none", "balanced")
+WEIGHTS_SUFFIX = ".safetensors"  # what tells a file of first weights from the id of a run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +150,27 @@ class SegmentConfig:
                 f"loop.segments.answers is {self.answers} and loop.segments.count is 0, which "
                 "leaves one choice: give a count below the clip's frames"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitConfig:
+    """How the tensors of `init_from` find their place in the model.
+
+    Args:
+        name_map: from the source's names, or their beginnings, to the model's; names that none of
+            them begins stay as they are.
+        skip: parts of the model that keep their random weights, such as a head for other classes.
+        strict: refuse a source that does not have every other tensor of the model.
+    """
+
+    name_map: dict[str, str] = field(default_factory=dict)
+    skip: tuple[str, ...] = ()
+    strict: bool = False
+
+    def check_used(self, init_from: str | None) -> None:
+        """ValueError where this differs from the default and there is nothing to begin with."""
+        if init_from is None and self != InitConfig():
+            raise ValueError(f"init is {self}, and init_from is not given: name its source")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from videoproc.learning import checkpoint
 from videoproc.learning.checkpoint import Card, Position
 from videoproc.learning.config import LoopConfig, SegmentConfig
 from videoproc.learning.evaluate import score
+from videoproc.learning.initial import FirstWeights
 from videoproc.learning.learner import Part, Told
 from videoproc.learning.loop import Trainer
 from videoproc.learning.samples import Sample
@@ -50,7 +51,7 @@ class NetworkLearner:
     model_settings: all that differ from the architecture's defaults. loop: its seed gives way to
     that of `learn`. frame_shape: (T, H, W, C). recipe: `Recipe.to_json()`. candidates: each is
     trained, and the one that is best on the val side answers; without any the settings are as
-    given.
+    given. first: what each training begins with; by default weights are random.
     """
 
     task: str
@@ -60,6 +61,7 @@ class NetworkLearner:
     frame_shape: tuple[int, ...]
     recipe: str
     candidates: tuple[Candidate, ...] = ()
+    first: FirstWeights | None = None
 
     def learn(self, part: Part, *, seed: int, folder: Anywhere) -> Told:
         started = time.perf_counter()
@@ -90,18 +92,27 @@ class NetworkLearner:
             answer_s=time.perf_counter() - learned,
         )
 
-    def _fit(self, candidate: Candidate, part: Part, *, seed: int, folder: Anywhere) -> _Fitted:
-        """Train, or go on from the last checkpoint in the folder."""
-        loop = replace(changed(self.loop, candidate.loop, where="candidates.loop"), seed=seed)
-        card = make_card(
-            part.train,
+    def card(self, train: Sequence[Sample], candidate: Candidate) -> Card:
+        """What a network with these settings will be that learns from these samples."""
+        return make_card(
+            train,
             task=self.task,
             model=self.model,
             model_settings={**self.model_settings, **candidate.model_settings},
             frame_shape=self.frame_shape,
             recipe=self.recipe,
-            segments=loop.segments,
+            segments=self._loop(candidate).segments,
         )
+
+    def _loop(self, candidate: Candidate) -> LoopConfig:
+        return changed(self.loop, candidate.loop, where="candidates.loop")
+
+    def _fit(self, candidate: Candidate, part: Part, *, seed: int, folder: Anywhere) -> _Fitted:
+        """Train, or go on from the last checkpoint in the folder."""
+        loop = replace(self._loop(candidate), seed=seed)
+        card = self.card(part.train, candidate)
+        if self.first is not None:
+            checkpoint.save_initial(folder, self.first.of(card, seed=seed)[0])
         trainer = Trainer(
             config=loop,
             task=select_task(self.task),

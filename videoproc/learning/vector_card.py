@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from videoproc.features import FEATURES
+from videoproc.features import FEATURES, Feature
 from videoproc.learning.vectors import Vectors
 from videoproc.storage import Anywhere
 from videoproc.tables import Recipe
@@ -35,14 +35,19 @@ class VectorCard:
         return Recipe.from_json(self.recipe)
 
     def vectors(self, data: Anywhere, *, version: int) -> Vectors:
-        """Those of a dataset. Errors: UserError where a feature is no longer what it was."""
+        """Those of a dataset. Errors: as `selected`."""
+        return Vectors(data=data, version=version, features=tuple(f.name for f in self.selected()))
+
+    def selected(self) -> list[Feature]:
+        """The features in the order of columns. Errors: UserError where one is no longer what it
+        was."""
         for name, feature_id in self.features.items():
             if name not in FEATURES or FEATURES[name].feature_id != feature_id:
                 raise UserError(
                     f"feature {name!r} is no longer what this classifier has learned from: train "
                     "it again with `pipelines.train_classical`"
                 )
-        return Vectors(data=data, version=version, features=tuple(self.features))
+        return [FEATURES[name] for name in self.features]
 
 
 def is_in(folder: Anywhere) -> bool:

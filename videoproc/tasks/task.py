@@ -170,9 +170,15 @@ class ClassesModule(Protocol):
     def target_b(self, rows: Sequence[Row], spec: Spec, /) -> np.ndarray:
         """(B,) int64 class numbers; -1 of a class that `spec` does not have."""
 
+    def names(self, spec: Spec, /) -> Sequence[str]:
+        """The classes in words for people, in the order of their numbers."""
+
     def told(self, probabilities: np.ndarray, target_b: np.ndarray, /) -> tuple[Scores, np.ndarray]:
         """Scores and losses (B,) of probabilities (B, K), as `metrics` and `loss` make them of a
         network's outputs."""
+
+    def rows(self, probabilities: np.ndarray, spec: Spec, /) -> list[Row]:
+        """Probabilities (B, K) as `outputs` makes rows of a network's outputs."""
 
 
 Baseline = Callable[[Sequence[Video], Sequence[Video], Spec, int], np.ndarray]

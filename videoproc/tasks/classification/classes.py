@@ -19,11 +19,31 @@ def target_b(rows: Sequence[Row], spec: Spec) -> np.ndarray:
     return np.array([index.get(row["label"], -1) for row in rows], np.int64)
 
 
+def names(spec: Spec) -> list[str]:
+    """The classes, in the order of their numbers."""
+    classes: list[str] = spec["classes"]
+    return classes
+
+
 def told(probabilities: np.ndarray, target_b: np.ndarray) -> tuple[Scores, np.ndarray]:
     """probabilities: (B, K) float32, target: (B,) int64; losses (B,): cross-entropy in nats, 0
     where the class was not seen in training."""
     scores = {"probabilities": probabilities.astype(np.float32), "target": target_b}
     return scores, losses_b(scores)
+
+
+def rows(probabilities: np.ndarray, spec: Spec) -> list[Row]:
+    """The columns of `outputs`, one row a sample of (B, K); `probabilities` in the order of
+    `classes`."""
+    return [
+        {
+            "label": spec["classes"][max(range(len(row)), key=row.__getitem__)],
+            "probability": max(row),
+            "classes": spec["classes"],
+            "probabilities": row,
+        }
+        for row in probabilities.astype(np.float32).tolist()
+    ]
 
 
 def losses_b(scores: Scores) -> np.ndarray:

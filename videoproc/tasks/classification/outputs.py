@@ -6,6 +6,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
+from videoproc.tasks.classification import classes
 from videoproc.tasks.task import Spec
 from videoproc.types import Row
 
@@ -20,16 +21,8 @@ COLUMNS = pa.schema(
 
 
 def rows(outputs: torch.Tensor, spec: Spec) -> list[Row]:
-    """One row a clip; `probabilities` in the order of `classes`."""
-    return [
-        {
-            "label": spec["classes"][max(range(len(row)), key=row.__getitem__)],
-            "probability": max(row),
-            "classes": spec["classes"],
-            "probabilities": row,
-        }
-        for row in outputs.float().softmax(dim=1).tolist()
-    ]
+    """One row a clip, of logits (B, K)."""
+    return classes.rows(outputs.float().softmax(dim=1).numpy(), spec)
 
 
 def export(model: nn.Module) -> nn.Module:

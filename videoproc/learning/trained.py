@@ -1,0 +1,161 @@
+"""A trained model on its way to where there is no checkpoint: a network, or a classifier.
+
+It travels as bytes and plain values, without pickles; `build` makes it where it is to answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load
+
+from videoproc.features import Feature
+from videoproc.learning import checkpoint, classical_learner, vector_card
+from videoproc.learning.checkpoint import Card
+from videoproc.learning.classical import from_bytes, predict_proba
+from videoproc.learning.vector_card import VectorCard
+from videoproc.tables import Recipe
+from videoproc.tasks import select_task
+from videoproc.types import Row
+
+CPU_BYTES_AT_ONCE = 1 << 20
+"""Frames that a network on CPU takes at once: what it makes of them stays small, and a core is busy
+with one clip as with many."""
+
+# On CPU, for what a network of ours makes of clips: 60 MB of one of 16x112x112.
+BYTES_PER_BYTE_AT_ONCE = 100
+BYTES_PER_BATCH_BYTE = 4  # the frames themselves, in Arrow and out of it
+
+Answering = Callable[[Sequence[Row]], list[Row]]
+"""From clip rows, none of which has failed, to rows of the task's `outputs.COLUMNS`."""
+
+
+class Trained(Protocol):
+    """What is to be applied, of whatever kind it is."""
+
+    @property
+    def task(self) -> str: ...
+
+    @property
+    def features(self) -> Sequence[Feature]:
+        """Those whose vectors clip rows must come with, in this order; none for a network."""
+
+    @property
+    def takes_gpu(self) -> bool: ...
+
+    def make_recipe(self) -> Recipe:
+        """Of the clips that it answers for."""
+
+    def batch_bytes(self, batch_size: int) -> int:
+        """Memory that a batch takes on CPU, beside the model's."""
+
+    def build(self) -> Answering:
+        """The model, ready to answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedNetwork:
+    """Answers from frames. weights: as safetensors."""
+
+    card: Card
+    weights: bytes
+    features: Sequence[Feature] = ()
+    takes_gpu: bool = True
+
+    @property
+    def task(self) -> str:
+        return self.card.task
+
+    def make_recipe(self) -> Recipe:
+        return self.card.make_recipe()
+
+    def batch_bytes(self, batch_size: int) -> int:
+        at_once = min(clips_at_once(self.card), batch_size)
+        return math.prod(self.card.frame_shape) * (
+            BYTES_PER_BYTE_AT_ONCE * at_once + BYTES_PER_BATCH_BYTE * batch_size
+        )
+
+    def build(self) -> Answering:
+        """On a GPU, where there is one."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        network = self.card.build()
+        network.load_state_dict(load(self.weights))
+        model = self.card.answering(network).to(device).eval()
+        task, spec = select_task(self.card.task), self.card.spec
+
+        def told(rows: Sequence[Row]) -> list[Row]:
+            unlabelled = [row | {"label": None, "group": None} for row in rows]
+            arrays = task.targets.make_batch(unlabelled, spec)
+            batch = {name: torch.from_numpy(a).to(device) for name, a in arrays.items()}
+            return task.outputs.rows(task.loss.forward(model, batch).cpu(), spec)
+
+        @torch.inference_mode()
+        def answer(rows: Sequence[Row]) -> list[Row]:
+            at_once = len(rows) if device.type == "cuda" else clips_at_once(self.card)
+            starts = range(0, len(rows), at_once)
+            return [row for start in starts for row in told(rows[start : start + at_once])]
+
+        return answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedClassifier:
+    """Answers from vectors. files: by name, as `classical.to_bytes` gives them."""
+
+    card: VectorCard
+    files: Mapping[str, bytes]
+    takes_gpu: bool = False
+
+    @property
+    def task(self) -> str:
+        return self.card.task
+
+    @property
+    def features(self) -> Sequence[Feature]:
+        return self.card.selected()
+
+    def make_recipe(self) -> Recipe:
+        return self.card.make_recipe()
+
+    def batch_bytes(self, batch_size: int) -> int:
+        recipe = self.make_recipe()
+        # Where clips differ in length, the decoding tasks' memory must do, as in `extract`.
+        num_frames = recipe.sampling.frames_per_clip or 0
+        clip_bytes = num_frames * recipe.size.height * recipe.size.width * 3
+        return BYTES_PER_BATCH_BYTE * batch_size * clip_bytes
+
+    def build(self) -> Answering:
+        fitted, spec = from_bytes(self.files), self.card.spec
+        classes = classical_learner.classes_of(self.card.task)
+        num_classes = select_task(self.card.task).targets.num_outputs(spec)
+
+        def answer(rows: Sequence[Row]) -> list[Row]:
+            x = np.array([np.concatenate(row["vectors"]) for row in rows], np.float32)
+            return classes.rows(predict_proba(fitted, x, num_classes=num_classes), spec)
+
+        return answer
+
+
+def read_trained(folder: Path) -> Trained:
+    """What lies in a checkpoint's folder. Errors: UserError where its files are not what they
+    should be, or a feature is no longer what a classifier has learned from."""
+    if vector_card.is_in(folder):
+        files = {name: (folder / name).read_bytes() for name in classical_learner.FILES}
+        classifier = TrainedClassifier(card=vector_card.read_card(folder), files=files)
+        _ = classifier.features, classifier.build()  # so that errors are found here
+        return classifier
+    checkpoint.check(folder)
+    return TrainedNetwork(
+        card=checkpoint.read_card(folder), weights=(folder / checkpoint.MODEL).read_bytes()
+    )
+
+
+def clips_at_once(card: Card) -> int:
+    """How many clips a network takes together on CPU, of any batch."""
+    return max(1, CPU_BYTES_AT_ONCE // math.prod(card.frame_shape))
