@@ -1,13 +1,16 @@
-"""Write docs/leaderboard.md from the records of measured models, or check that it is theirs."""
+"""Write docs/leaderboard.md and its pictures from the records of models, or check the page."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines import cli
 from videoproc.report.leaderboard import fault, parse_record, render
+from videoproc.report.leaderboard_plot import by_dataset, draw
 from videoproc.report.progress import say
 from videoproc.types import UserError
 
@@ -19,19 +22,22 @@ class LeaderboardConfig:
     Args:
         results: the folder of records (`benchmarks.learning.record` writes them).
         output: the page.
+        pictures: the folder for a picture of each dataset's cross-validations.
         check: write nothing; fail where the page is not what the records give.
     """
 
     results: str = "benchmarks/results"
     output: str = "docs/leaderboard.md"
+    pictures: str = "docs/images"
     check: bool = False
 
 
 def leaderboard(config: LeaderboardConfig) -> None:
-    """Write docs/leaderboard.md from the records of measured models, or check that it is theirs."""
+    """Write docs/leaderboard.md and its pictures from the records of models, or check the page."""
     results = cli.local(config.results, setting="results")
     output = cli.local(config.output, setting="output")
-    page = _page(results, output)
+    records = _records(results)
+    page = render(records, link=Path(os.path.relpath(results, output.parent)).as_posix())
     if config.check:
         _check(page, output)
         say("leaderboard", f"{output} is what the records in {results} give")
@@ -39,9 +45,18 @@ def leaderboard(config: LeaderboardConfig) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(page)
         say("leaderboard", f"wrote {output}")
+        _draw(records, cli.local(config.pictures, setting="pictures"))
 
 
-def _page(results: Path, output: Path) -> str:
+def _draw(records: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
+    for dataset, there in by_dataset([record for _, record in sorted(records.items())]).items():
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = folder / f"leaderboard-{dataset}.png"
+        draw(there).savefig(picture, dpi=110)
+        say("leaderboard", f"drew {picture}")
+
+
+def _records(results: Path) -> dict[str, dict[str, Any]]:
     if not results.is_dir():
         raise UserError(
             f"results is {str(results)!r}, which is no folder: name that of the records"
@@ -53,7 +68,7 @@ def _page(results: Path, output: Path) -> str:
             f"results {results} holds no record of models: write one with "
             "`python -m benchmarks.learning.record`"
         )
-    return render(records, link=Path(os.path.relpath(results, output.parent)).as_posix())
+    return records
 
 
 def _check(page: str, output: Path) -> None:

@@ -41,8 +41,8 @@ it by hand: `--check` refuses a row that no record gives. Only rows of one table
 measured on the same videos, split the same way. An interval is the 95 % one, resampled by source;
 where a model was trained more than once, the figure is the mean over its seeds. *Over header
 only* is what a model has more than a forest that sees the files' headers and no pixel, on the same
-videos, with the interval of the difference. *Clips/s* are answered, decoding left out, on the
-record's machine.
+videos, with the interval of the difference. *Clips/s* are answered on the record's machine, from
+frames that are decoded or, by classifiers, from vectors that are made.
 """
 
 
