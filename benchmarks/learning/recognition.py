@@ -186,22 +186,26 @@ def model_record(
 def ensemble_record(
     run: runlog.Run, members: Sequence[Settings], settings: Settings
 ) -> dict[str, Any]:
-    """Each seed of a member is a model of its own, which answers too."""
-    seeds = [member["runs"][0]["seeds"] for member in members]
-    trained = list(zip(members, map(len, seeds), strict=True))
-    counted = {
-        name: sum(member[name] * count for member, count in trained if name in member)
+    seeds = sorted({seed for member in members for seed in member["runs"][0]["seeds"]})
+    return {
+        "kind": "ensemble",
+        **costs_of_all(members),
+        "runs": [run_record(run, settings) | {"seeds": seeds}],
+    }
+
+
+def costs_of_all(members: Sequence[Settings]) -> dict[str, Any]:
+    """Of one clip that all answer for; each seed of a member is a model of its own."""
+    trained = [(member, len(member["runs"][0]["seeds"])) for member in members]
+    sums = {
+        name: sum(member[name] * seeds for member, seeds in trained if name in member)
         for name in ("parameters", "multiply_adds")
         if any(name in member for member in members)
     }
-    speeds = [(member["clips_per_second"], count) for member, count in trained]
-    is_known = all(speed is not None for speed, _ in speeds)
-    return {
-        "kind": "ensemble",
-        **counted,
-        "clips_per_second": 1 / sum(n / speed for speed, n in speeds) if is_known else None,
-        "runs": [run_record(run, settings) | {"seeds": sorted({s for of in seeds for s in of})}],
-    }
+    if any(member["clips_per_second"] is None for member in members):
+        return sums | {"clips_per_second": None}
+    seconds = sum(seeds / member["clips_per_second"] for member, seeds in trained)
+    return sums | {"clips_per_second": 1 / seconds}
 
 
 def run_record(run: runlog.Run, settings: Settings) -> dict[str, Any]:
