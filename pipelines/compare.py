@@ -27,8 +27,6 @@ from videoproc.types import UserError
 
 FEW_SOURCES = 10
 ID_CHARS = 8
-FOLDED = ("cross_validate", "ensemble")
-"""The jobs that test each video once, over folds."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def compare(config: CompareConfig) -> list[Difference]:
 def _trained(prefix: str, workspace: Path) -> runlog.Run:
     run = runlog.resolve_run(prefix, workspace=workspace)
     job = run.tags.get("job")
-    if job not in ("train", *FOLDED):
+    if job not in ("train", *runlog.FOLDED):
         raise UserError(
             f"run {run.run_id!r} is one of {job}: give the id of a training run, or of a "
             "cross-validation or an ensemble"
@@ -108,7 +106,7 @@ def _trained(prefix: str, workspace: Path) -> runlog.Run:
 def _are_folded(a: runlog.Run, b: runlog.Run) -> bool:
     """Whether both are measured over folds, which must be the same ones."""
     jobs = [run.tags["job"] for run in (a, b)]
-    if (jobs[0] in FOLDED) is not (jobs[1] in FOLDED):
+    if (jobs[0] in runlog.FOLDED) is not (jobs[1] in runlog.FOLDED):
         raise UserError(
             f"runs are of different kinds, {' and '.join(jobs)}: give two trainings, or two "
             "cross-validations (or ensembles of some)"
@@ -119,7 +117,7 @@ def _are_folded(a: runlog.Run, b: runlog.Run) -> bool:
             f"cross-validations {a.run_id} and {b.run_id} have other folds (keys {keys[0]} and "
             f"{keys[1]}): run both with the same folds.* on the same manifest"
         )
-    return jobs[0] in FOLDED
+    return jobs[0] in runlog.FOLDED
 
 
 def _common_task(a: runlog.Run, b: runlog.Run) -> Task:
@@ -143,11 +141,11 @@ def _common_data(a: runlog.Run, b: runlog.Run, config: CompareConfig) -> Anywher
 
 def _more(run: runlog.Run) -> list[Scored]:
     """What a cross-validation told under its other seeds and repeats."""
-    return read_sets(run)[1:] if run.tags["job"] in FOLDED else []
+    return read_sets(run)[1:] if run.tags["job"] in runlog.FOLDED else []
 
 
 def _evaluation(run: runlog.Run, data: Anywhere, split: str, workspace: Path) -> runlog.Run:
-    if run.tags["job"] in FOLDED:
+    if run.tags["job"] in runlog.FOLDED:
         return require_measured(run)
     tags = {"job": "evaluate", "evaluated_run": run.run_id, "split": split, "data": str(data)}
     found = runlog.find_run(data=data, workspace=workspace, tags=tags)

@@ -31,6 +31,8 @@ BEGAN_AS = "init_from"
 """The tag of a training run that names the run with whose weights it began."""
 
 FOLDED = ("cross_validate", "ensemble")
+"""The jobs that learn and measure over folds, each video once."""
+
 LEARNERS = ("train", *FOLDED)
 HELD_BY = dict.fromkeys(LEARNERS, LEARNED_FROM) | {"evaluate": MEASURED_ON}
 VERBS = dict.fromkeys(LEARNERS, "has learned from") | {"evaluate": "was measured on"}
