@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipelines import cli
 from pipelines.measuring import SCORES
+from pipelines.measuring_folds import read_sets, require_measured
 from videoproc import runlog, storage
 from videoproc.learning.compare import (
     Difference,
@@ -18,7 +19,7 @@ from videoproc.learning.compare import (
     disagreements,
     pair,
 )
-from videoproc.learning.pooling import FOLDS, FURTHER
+from videoproc.learning.pooling import FOLDS
 from videoproc.learning.scored import Scored, from_table
 from videoproc.storage import Anywhere
 from videoproc.tasks import Task, select_task
@@ -26,7 +27,6 @@ from videoproc.types import UserError
 
 FEW_SOURCES = 10
 ID_CHARS = 8
-CROSS_VALIDATE = "cross_validate"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class CompareConfig:
 
     Args:
         run_a: the id of a training run, or the beginning of one (6 characters or more); or that of
-            a cross-validation, whose clips are those that its folds have tested.
+            a cross-validation or an ensemble, whose clips are those that its folds have tested.
         run_b: that of another of the same kind; differences are b - a.
         data: the dataset that both were evaluated on; by default the one that they learned from.
         split: the split that both were evaluated on.
@@ -66,7 +66,7 @@ def compare(config: CompareConfig) -> list[Difference]:
     if config.why and task.mistakes is None:
         raise UserError(f"why: task {a.tags['task']!r} has no mistakes.py that tells right clips")
     data = _common_data(a, b, config)
-    split = FOLDS if _common_job(a, b) == CROSS_VALIDATE else config.split
+    split = FOLDS if _are_folded(a, b) else config.split
     measured = [_evaluation(run, data, split, workspace) for run in (a, b)]
     tables = [from_table(run.read_table(f"{split}/{SCORES}")) for run in measured]
     more_a, more_b = (_more(run) for run in measured)
@@ -95,20 +95,21 @@ def compare(config: CompareConfig) -> list[Difference]:
 def _trained(prefix: str, workspace: Path) -> runlog.Run:
     run = runlog.resolve_run(prefix, workspace=workspace)
     job = run.tags.get("job")
-    if job not in ("train", CROSS_VALIDATE):
+    if job not in ("train", *runlog.FOLDED):
         raise UserError(
             f"run {run.run_id!r} is one of {job}: give the id of a training run, or of a "
-            "cross-validation"
+            "cross-validation or an ensemble"
         )
     return run
 
 
-def _common_job(a: runlog.Run, b: runlog.Run) -> str:
+def _are_folded(a: runlog.Run, b: runlog.Run) -> bool:
+    """Whether both are measured over folds, which must be the same ones."""
     jobs = [run.tags["job"] for run in (a, b)]
-    if jobs[0] != jobs[1]:
+    if (jobs[0] in runlog.FOLDED) is not (jobs[1] in runlog.FOLDED):
         raise UserError(
             f"runs are of different kinds, {' and '.join(jobs)}: give two trainings, or two "
-            "cross-validations"
+            "cross-validations (or ensembles of some)"
         )
     keys = [run.tags.get("folds_key") for run in (a, b)]
     if keys[0] != keys[1]:
@@ -116,7 +117,7 @@ def _common_job(a: runlog.Run, b: runlog.Run) -> str:
             f"cross-validations {a.run_id} and {b.run_id} have other folds (keys {keys[0]} and "
             f"{keys[1]}): run both with the same folds.* on the same manifest"
         )
-    return jobs[0]
+    return jobs[0] in runlog.FOLDED
 
 
 def _common_task(a: runlog.Run, b: runlog.Run) -> Task:
@@ -140,14 +141,12 @@ def _common_data(a: runlog.Run, b: runlog.Run, config: CompareConfig) -> Anywher
 
 def _more(run: runlog.Run) -> list[Scored]:
     """What a cross-validation told under its other seeds and repeats."""
-    if run.tags["job"] != CROSS_VALIDATE:
-        return []
-    return [from_table(run.read_table(name)) for name in run.read_json(FURTHER)]
+    return read_sets(run)[1:] if run.tags["job"] in runlog.FOLDED else []
 
 
 def _evaluation(run: runlog.Run, data: Anywhere, split: str, workspace: Path) -> runlog.Run:
-    if run.tags["job"] == CROSS_VALIDATE:
-        return _finished(run)
+    if run.tags["job"] in runlog.FOLDED:
+        return require_measured(run)
     tags = {"job": "evaluate", "evaluated_run": run.run_id, "split": split, "data": str(data)}
     found = runlog.find_run(data=data, workspace=workspace, tags=tags)
     if found is None:
@@ -156,14 +155,6 @@ def _evaluation(run: runlog.Run, data: Anywhere, split: str, workspace: Path) ->
             f"--data {data} --run {run.run_id} --split {split}`"
         )
     return found
-
-
-def _finished(run: runlog.Run) -> runlog.Run:
-    if not run.has(f"{FOLDS}/{SCORES}"):
-        raise UserError(
-            f"cross-validation {run.run_id} has not come to its end: run it again to go on"
-        )
-    return run
 
 
 def _named(run: runlog.Run, more: Sequence[Scored]) -> str:

@@ -8,33 +8,28 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipelines import cli
 from pipelines.initial import Initial, Source, find_source
-from pipelines.learned_from import BEFORE, seen_by, with_parents
+from pipelines.learned_from import BEFORE, seen_by
 from pipelines.learners import Asked, make_learner
-from pipelines.measuring import (
-    SCORES,
-    Measured,
-    beside,
-    measure,
-    over_baselines,
-    put_together,
-    said_interval,
+from pipelines.measuring_folds import (
+    Dealt,
+    Part,
+    common_tags,
+    log_measured,
+    log_protocol,
+    make_part,
+    of_fold,
 )
 from videoproc import runlog, schema
 from videoproc.corpus import manifest
-from videoproc.corpus.folds import SIDES, Fold, FoldConfig, folds_key, make_folds, torn_groups
+from videoproc.corpus.folds import FoldConfig, folds_key, make_folds, torn_groups
 from videoproc.learning import told as stored
-from videoproc.learning.baseline_learner import tell_all
 from videoproc.learning.classical_learner import ClassicalLearner
 from videoproc.learning.config import LEARNING_VERSION, InitConfig, LoopConfig
 from videoproc.learning.learner import Learner, Told
 from videoproc.learning.network import Candidate, NetworkLearner
-from videoproc.learning.pooling import FOLDS, FURTHER, mean_intervals, pool, pool_scores
-from videoproc.learning.samples import Sample, find_samples, used_clips, videos_and_groups
-from videoproc.learning.scored import Scored
+from videoproc.learning.samples import Sample, find_samples
 from videoproc.report.progress import say
 from videoproc.runtime import folds as runtime
 from videoproc.runtime import session
@@ -43,8 +38,8 @@ from videoproc.runtime.placement import Placement
 from videoproc.runtime.shared_folder import held
 from videoproc.storage import Anywhere
 from videoproc.tables import Dataset
-from videoproc.tasks import Scores, Task, select_task
-from videoproc.types import Row, UserError, Video
+from videoproc.tasks import Task, select_task
+from videoproc.types import UserError
 
 JOB = "cross_validate"
 FOLD = "fold"  # the job of a child run
@@ -137,37 +132,12 @@ class CrossValidateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """A fold under a seed: what is learned from, and what came of it."""
-
-    seed: int
-    fold: Fold
-    train: Sequence[int]
-    val: Sequence[int]
-    test: Sequence[int]
-
-    @property
-    def name(self) -> str:
-        return f"seed-{self.seed}-repeat-{self.fold.repeat}-fold-{self.fold.number}"
-
-    @property
-    def said(self) -> str:
-        return self.name.replace("-", " ")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
+class Prepared(Dealt):
     """What a config comes to on its dataset, nothing started. settings: the model's, in full.
     initial: what the first training begins with, None where weights are random."""
 
-    dataset: Dataset
-    videos: Sequence[Video]
-    task: Task
     learner: Learner
     settings: Mapping[str, Any]
-    folds: Sequence[Fold]
-    samples: Sequence[Sample]
-    parts: Sequence[Part]
     key: str
     initial: Initial | None = None
 
@@ -190,14 +160,15 @@ def cross_validate(config: CrossValidateConfig) -> str:
         _alone(workspace, None if earlier else run.run_id),
     ):
         run.set_tags(_tags(config, prepared))
-        _log_protocol(run, prepared)
+        parent = None if prepared.initial is None else prepared.initial.source.run
+        log_protocol(run, prepared, parent=parent)
         _say_plan(config, prepared, run, is_resumed=earlier is not None)
         folder = _checkpoints(config, workspace) / run.run_id
         try:
             told = _learn(config, prepared, run, folder, workspace)
         except FoldLostError as error:
             raise cli.JobError(str(error)) from None
-        _measure(config, prepared, told, run)
+        say(SAID, f"{config.model}: {log_measured(prepared, told, run)}")
     return run.run_id
 
 
@@ -224,7 +195,9 @@ def prepare(config: CrossValidateConfig) -> Prepared:
         videos=videos,
         samples=samples,
     )
-    parts = [_part(seed, fold, samples, dataset) for seed in config.seed_numbers for fold in folds]
+    parts = [
+        make_part(seed, fold, samples, dataset) for seed in config.seed_numbers for fold in folds
+    ]
     _check_alike(parts, samples, task)
     _check_choices(config)
     initial = None
@@ -242,7 +215,7 @@ def prepare(config: CrossValidateConfig) -> Prepared:
     return Prepared(
         dataset=dataset,
         videos=videos,
-        task=task,
+        task_name=config.task,
         learner=learner,
         settings=settings,
         folds=folds,
@@ -270,22 +243,6 @@ def _decisive(config: CrossValidateConfig) -> dict[str, Any]:
     )
     values = asdict(bare) | {"loop": bare.loop.identity}
     return {name: value for name, value in values.items() if name not in ("init_from", "init")}
-
-
-def _part(seed: int, fold: Fold, samples: Sequence[Sample], dataset: Dataset) -> Part:
-    side_of = {video_id: side for side in SIDES for video_id in getattr(fold, side)}
-    indices: dict[str, list[int]] = {side: [] for side in SIDES}
-    for index, sample in enumerate(samples):
-        side = side_of.get(sample.row["video_id"])
-        if side == "train" or (side and sample.row["view"] == 0):
-            indices[side].append(index)
-    for side, there in indices.items():
-        if not there and (side != "val" or fold.val):
-            raise UserError(
-                f"dataset {dataset.folder} has no clip for side {side} of fold {fold.number} "
-                f"(repeat {fold.repeat}): make clips (`pipelines.extract`), or use fewer folds"
-            )
-    return Part(seed=seed, fold=fold, **indices)
 
 
 def _check_alike(parts: Sequence[Part], samples: Sequence[Sample], task: Task) -> None:
@@ -382,32 +339,10 @@ def _tags(config: CrossValidateConfig, prepared: Prepared) -> dict[str, Any]:
     learner = prepared.learner
     vectors = learner.vectors if isinstance(learner, ClassicalLearner) else None
     return {
-        "cross_validation_key": prepared.key,
-        "folds_key": folds_key(prepared.folds),
-        "folds_by": config.folds.by,
-        "task": config.task,
-        "model": config.model,
-        "manifest_digest": manifest.digest(prepared.videos),
-        "table_version.clips": prepared.dataset.clips.version,
-        "table_version.manifest": prepared.dataset.manifest.version,
+        **common_tags(prepared, key=prepared.key, folds_by=config.folds.by, model=config.model),
         **({} if vectors is None else {"table_version.features": vectors.version}),
         **({} if prepared.initial is None else prepared.initial.source.tags),
     }
-
-
-def _log_protocol(run: runlog.Run, prepared: Prepared) -> None:
-    """Which videos and clips stand on which side."""
-    of_side = {
-        side: {index for part in prepared.parts for index in getattr(part, side)} for side in SIDES
-    }
-    own = {
-        side: videos_and_groups([prepared.samples[i] for i in sorted(indices)])
-        for side, indices in of_side.items()
-    }
-    parent = None if prepared.initial is None else prepared.initial.source.run
-    run.log_json(with_parents(own, parent, data=prepared.dataset.folder), runlog.LEARNED_FROM)
-    run.log_json([asdict(fold) for fold in prepared.folds], f"{FOLDS}/folds.json")
-    run.log_dataset(**used_clips(prepared.dataset, prepared.samples, context="training"))
 
 
 def _learn(
@@ -478,102 +413,7 @@ def _log_fold(
         run.set_tags(tags | {"mlflow.source.name": f"pipelines.{JOB}"})
         for epoch, metrics in enumerate(told.history):
             run.log_metrics(metrics, step=epoch)
-        run.log_metrics({f"test/{name}": value for name, value in _of_fold(prepared, told).items()})
-
-
-def _of_fold(prepared: Prepared, told: Told) -> dict[str, float]:
-    known = {} if told.parameters is None else {"parameters": told.parameters}
-    return prepared.task.metrics.summarise(told.scores, told.spec) | {
-        "loss": float(told.losses.mean()),
-        "clips": len(told.losses),
-        "learn_seconds": told.learn_s,
-        "answer_seconds": told.answer_s,
-        **known,
-    }
-
-
-def _measure(
-    config: CrossValidateConfig, prepared: Prepared, told: Sequence[Told], run: runlog.Run
-) -> None:
-    sets = _sets(config, prepared, told)
-    measured = {name: measure(scored, prepared.task) for name, scored in sets.items()}
-    metrics = _mean(list(measured.values())) | mean_intervals(list(sets.values()), prepared.task)
-    metrics |= _spreads(prepared, told, list(measured.values()))
-    baselines = _baselines(prepared, list(sets.values()))
-    run.log_metrics({f"{FOLDS}/{n}": v for n, v in (metrics | baselines).items()})
-    first, *others = measured
-    measured[first].log_files(run, FOLDS)
-    further = {f"{FOLDS}/{name}/{SCORES}": measured[name].table for name in others}
-    for place, table in further.items():
-        run.log_table(table, place)
-    run.log_json(list(further), FURTHER)
-    run.log_json(_by_fold(prepared, told), f"{FOLDS}/by_fold.json")
-    _say_headline(config, prepared, metrics, baselines, sets=len(sets))
-
-
-def _sets(
-    config: CrossValidateConfig, prepared: Prepared, told: Sequence[Told]
-) -> dict[str, Scored]:
-    """All samples with what was told of each by the fold that tested it, by seed and repeat."""
-    found: dict[str, list[tuple[Sequence[Sample], Told]]] = {}
-    for part, one in zip(prepared.parts, told, strict=True):
-        tested = [prepared.samples[index] for index in part.test]
-        found.setdefault(f"seed_{part.seed}_repeat_{part.fold.repeat}", []).append((tested, one))
-    sets = {}
-    for name, parts in found.items():
-        samples, scores, losses = pool(parts)
-        sets[name] = put_together(
-            samples, prepared.videos, scores, losses, task=config.task, spec=parts[0][1].spec
-        )
-    return sets
-
-
-def _mean(measured: Sequence[Measured]) -> dict[str, float]:
-    """Of each metric that all have."""
-    names = [name for name in measured[0].metrics if all(name in m.metrics for m in measured)]
-    return {name: float(np.mean([m.metrics[name] for m in measured])) for name in names}
-
-
-def _spreads(
-    prepared: Prepared, told: Sequence[Told], measured: Sequence[Measured]
-) -> dict[str, float]:
-    """Of the monitored metric, over folds, and over seeds and repeats where there are several."""
-    monitor = prepared.task.metrics.MONITOR
-    summaries = [prepared.task.metrics.summarise(one.scores, one.spec) for one in told]
-    of_folds = [summary[monitor] for summary in summaries]
-    found = {f"{monitor}_fold_std": float(np.std(of_folds, ddof=1))}
-    if len(measured) > 1:
-        of_sets = [one.metrics[monitor] for one in measured]
-        found[f"{monitor}_std"] = float(np.std(of_sets, ddof=1))
-    return found
-
-
-def _baselines(prepared: Prepared, sets: Sequence[Scored]) -> dict[str, float]:
-    """What must be beaten, on the folds of the first repeat: all that a fold's model may learn
-    from, they may."""
-    videos = {video.video_id: video for video in prepared.videos}
-    found: dict[str, list[tuple[Sequence[Sample], Scores]]] = {}
-    for part in prepared.parts:
-        if part.fold.repeat or part.seed != prepared.parts[0].seed:
-            continue
-        learned, test = (
-            [prepared.samples[index] for index in indices]
-            for indices in ((*part.train, *part.val), part.test)
-        )
-        told = tell_all(learned, test, videos=videos, task=sets[0].task, spec=sets[0].spec)
-        for name, scores in told.items():
-            found.setdefault(name, []).append((test, scores))
-    pooled = {name: pool_scores(parts) for name, parts in found.items()}
-    return over_baselines(sets, pooled, prepared.task)
-
-
-def _by_fold(prepared: Prepared, told: Sequence[Told]) -> list[Row]:
-    return [
-        {"seed": part.seed, "repeat": part.fold.repeat, "fold": part.fold.number}
-        | {name: v for name, v in _of_fold(prepared, one).items() if "/" not in name}
-        | {"chosen": one.settings}
-        for part, one in zip(prepared.parts, told, strict=True)
-    ]
+        run.log_metrics({f"test/{name}": value for name, value in of_fold(prepared, told).items()})
 
 
 def _say_plan(
@@ -615,26 +455,6 @@ def _say_fold(
         SAID,
         f"{config.model}: {part.said}: {metrics.MONITOR} {value:.3f}, learned in "
         f"{told.learn_s:.1f} s, answered in {told.answer_s:.1f} s ({done})",
-    )
-
-
-def _say_headline(
-    config: CrossValidateConfig,
-    prepared: Prepared,
-    metrics: Mapping[str, float],
-    baselines: Mapping[str, float],
-    *,
-    sets: int,
-) -> None:
-    name = prepared.task.metrics.MONITOR
-    several = (
-        f"; mean of {sets} (seeds x repeats), std {metrics[f'{name}_std']:.3f}" if sets > 1 else ""
-    )
-    say(
-        SAID,
-        f"{config.model}: {FOLDS}/{name} {metrics[name]:.3f} ({said_interval(metrics, name)}), "
-        f"{metrics['clips']:.0f} clips of {metrics['videos']:.0f} videos, std over folds "
-        f"{metrics[f'{name}_fold_std']:.3f}{several}{beside(baselines, name, FOLDS)}",
     )
 
 

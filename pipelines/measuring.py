@@ -1,4 +1,5 @@
-"""What was told of samples as metrics, pictures and tables, for `evaluate` and `cross_validate`."""
+"""What was told of samples as metrics, pictures and tables, for `evaluate` and, by
+`measuring_folds`, for what is measured over folds."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -154,6 +155,23 @@ def indexed(_indexed: Path, tmp_path: Path) -> Path:
 def extracted(_extracted: Path, tmp_path: Path) -> Path:
     """The same with clips of 4 frames at 16x16 and their features; yours to change."""
     return Path(shutil.copytree(_extracted, tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def group_videos() -> Callable[[Path], Path]:
+    """Gives a dataset of the small corpus three groups, each with videos of each label."""
+    from videoproc.corpus import manifest
+    from videoproc.tables import Dataset
+
+    def group(data: Path) -> Path:
+        table = Dataset(folder=data).manifest
+        videos = sorted(manifest.from_table(table.read()), key=lambda v: (v.labels, v.uri))
+        table.replace(
+            manifest.to_table([replace(v, group=f"source {i % 3}") for i, v in enumerate(videos)])
+        )
+        return data
+
+    return group
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,9 @@
 
 Indexes and extracts the corpus, cross-validates each row of recognition.yaml by source and at
 random, and keeps a record of either protocol in benchmarks/results, of which
-`python -m pipelines.leaderboard` makes the table. What is done already is not done again: give the
-same command after it was cut off. Nothing is typed in: all figures are of the MLflow runs.
+`python -m pipelines.leaderboard` makes the table. A row with `members` is what those rows answer
+together. What is done already is not done again: give the same command after it was cut off.
+Nothing is typed in: all figures are of the MLflow runs.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from jsonargparse import ArgumentParser
 
 from pipelines import cli
 from pipelines.cross_validate import CrossValidateConfig, cross_validate, prepare
+from pipelines.ensemble import EnsembleConfig, ensemble
 from pipelines.extract import ExtractConfig, extract
 from pipelines.index import IndexConfig, index
-from pipelines.measuring import SCORES
+from pipelines.measuring_folds import BY_FOLD, read_sets
 from videoproc import runlog
 from videoproc.learning.classical import CLASSIFIERS
-from videoproc.learning.pooling import FOLDS, FURTHER
-from videoproc.learning.scored import Scored, from_table, select
+from videoproc.learning.pooling import FOLDS
+from videoproc.learning.scored import Scored, select
 from videoproc.models import MODELS, build_model, model_config
 from videoproc.models.cost import cost
 from videoproc.report.leaderboard import RECORD, RECORD_VERSION
@@ -57,22 +59,25 @@ def main() -> None:
     parser.add_argument("--settings", type=Path, default=SETTINGS)
     parser.add_argument("--protocols", nargs="+", default=list(PROTOCOLS), choices=PROTOCOLS)
     parser.add_argument("--only", nargs="+", help="rows; the record keeps the others")
-    parser.add_argument("--seeds", default="0", help="of networks, with commas between")
     parser.add_argument(
         "--inline", action="store_true", help="fold by fold in this process: rows side by side"
     )
     parser.add_argument("--note", action="append", default=[], help="what to know of the figures")
     arguments = parser.parse_args()
     settings = yaml.safe_load(arguments.settings.read_text())
-    data = cli.absolute(f"{arguments.work}/{arguments.name}")
-    make_dataset(settings, source=arguments.source, data=str(data))
-    for row in arguments.only or settings["rows"]:
+    data = str(cli.absolute(f"{arguments.work}/{arguments.name}"))
+    make_dataset(settings, source=arguments.source, data=data)
+    measure_rows(settings, arguments, data=data)
+
+
+def measure_rows(settings: Settings, arguments: argparse.Namespace, *, data: str) -> None:
+    """Ensembles come after all others, of which they are made."""
+    rows = arguments.only or settings["rows"]
+    for row in sorted(rows, key=lambda row: "members" in settings["rows"][row]):
         for protocol in arguments.protocols:
-            config = row_config(
-                settings, row, data=str(data), by=PROTOCOLS[protocol], seeds=arguments.seeds
+            found = row_record(
+                settings, row, data=data, by=PROTOCOLS[protocol], inline=arguments.inline
             )
-            run = measured(replace(config, inline=arguments.inline))
-            found = model_record(run, config, settings)
             keep(found, row, settings, protocol=protocol, arguments=arguments)
 
 
@@ -82,13 +87,35 @@ def make_dataset(settings: Settings, *, source: str, data: str) -> None:
     extract(parsed(ExtractConfig, {"data": data} | settings["extract"]))
 
 
-def row_config(
-    settings: Settings, row: str, *, data: str, by: str, seeds: str
-) -> CrossValidateConfig:
+def row_record(settings: Settings, row: str, *, data: str, by: str, inline: bool) -> dict[str, Any]:
+    """What the run of a row has measured; it is made where there is none yet."""
+    if "members" not in settings["rows"][row]:
+        config = replace(row_config(settings, row, data=data, by=by), inline=inline)
+        return model_record(measured(config), config, settings)
+    members = [
+        row_record(settings, member, data=data, by=by, inline=inline)
+        for member in members_of(settings, row)
+    ]
+    ids = [member["runs"][0]["run"] for member in members]
+    run_id = ensemble(EnsembleConfig(data=data, runs=",".join(ids)))
+    return ensemble_record(runlog.open_run(run_id, workspace=cli.workspace()), members, settings)
+
+
+def members_of(settings: Settings, row: str) -> list[str]:
+    own, rows = settings["rows"][row], settings["rows"]
+    if other := sorted(own.keys() - {"members"}):
+        raise ValueError(f"row {row} has members and {other[0]}: leave that out")
+    for member in own["members"]:
+        if "model" not in rows.get(member, {}):
+            raise ValueError(f"row {row} has member {member!r}: name rows that have a model")
+    return list(own["members"])
+
+
+def row_config(settings: Settings, row: str, *, data: str, by: str) -> CrossValidateConfig:
     own = dict(settings["rows"][row])
     values = {"data": data, "folds": settings["folds"] | {"by": by}} | own
     if own["model"] in MODELS:
-        values |= {"seeds": seeds, "loop": settings["loop"] | own.get("loop", {})}
+        values |= {"loop": settings["loop"] | own.get("loop", {})}
     return parsed(CrossValidateConfig, values)
 
 
@@ -148,32 +175,54 @@ def keep(
 def model_record(
     run: runlog.Run, config: CrossValidateConfig, settings: Settings
 ) -> dict[str, Any]:
-    metrics = {name: value for name, value in run.metrics.items() if name.startswith(f"{FOLDS}/")}
-    by_fold = run.read_json(f"{FOLDS}/by_fold.json")
-    if "leave_out" in settings:
-        of_rest = [rest(scored, settings["leave_out"]) for scored in score_sets(run)]
-        metrics[f"{FOLDS}/{REST}"] = float(np.mean(of_rest))
+    found = run_record(run, settings)
     return {
         "kind": kind_of(config.model),
         **costs(config),
-        "clips_per_second": clips_per_second(by_fold),
-        "runs": [
-            {
-                "run": run.run_id,
-                "seeds": sorted({fold["seed"] for fold in by_fold}),
-                "train_s": sum(fold["learn_seconds"] for fold in by_fold),
-                "tags": {name: value for name, value in run.tags.items() if name in KEPT},
-                "metrics": metrics,
-                "by_fold": by_fold,
-            }
-        ],
+        "clips_per_second": clips_per_second(found["by_fold"]),
+        "runs": [found],
     }
 
 
-def score_sets(run: runlog.Run) -> list[Scored]:
-    """What was told of all clips, of each seed and repeat."""
-    places = [f"{FOLDS}/{SCORES}", *run.read_json(FURTHER)]
-    return [from_table(run.read_table(place)) for place in places]
+def ensemble_record(
+    run: runlog.Run, members: Sequence[Settings], settings: Settings
+) -> dict[str, Any]:
+    seeds = sorted({seed for member in members for seed in member["runs"][0]["seeds"]})
+    return {
+        "kind": "ensemble",
+        **costs_of_all(members),
+        "runs": [run_record(run, settings) | {"seeds": seeds}],
+    }
+
+
+def costs_of_all(members: Sequence[Settings]) -> dict[str, Any]:
+    """Of one clip that all answer for; each seed of a member is a model of its own."""
+    trained = [(member, len(member["runs"][0]["seeds"])) for member in members]
+    sums = {
+        name: sum(member[name] * seeds for member, seeds in trained if name in member)
+        for name in ("parameters", "multiply_adds")
+        if any(name in member for member in members)
+    }
+    if any(member["clips_per_second"] is None for member in members):
+        return sums | {"clips_per_second": None}
+    seconds = sum(seeds / member["clips_per_second"] for member, seeds in trained)
+    return sums | {"clips_per_second": 1 / seconds}
+
+
+def run_record(run: runlog.Run, settings: Settings) -> dict[str, Any]:
+    metrics = {name: value for name, value in run.metrics.items() if name.startswith(f"{FOLDS}/")}
+    by_fold = run.read_json(BY_FOLD)
+    if "leave_out" in settings:
+        of_rest = [rest(scored, settings["leave_out"]) for scored in read_sets(run)]
+        metrics[f"{FOLDS}/{REST}"] = float(np.mean(of_rest))
+    return {
+        "run": run.run_id,
+        "seeds": sorted({fold["seed"] for fold in by_fold}),
+        "train_s": sum(fold["learn_seconds"] for fold in by_fold),
+        "tags": {name: value for name, value in run.tags.items() if name in KEPT},
+        "metrics": metrics,
+        "by_fold": by_fold,
+    }
 
 
 def rest(scored: Scored, left_out: Settings) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,24 +68,17 @@ class Validated:
         return from_table(self.run.read_table(f"{name}/scores.parquet"))
 
 
-def group_videos(data: Path) -> Path:
-    """Give a dataset three groups, each with videos of each label."""
-    table = Dataset(folder=data).manifest
-    videos = sorted(manifest.from_table(table.read()), key=lambda v: (v.labels, v.uri))
-    table.replace(
-        manifest.to_table([replace(v, group=f"source {i % 3}") for i, v in enumerate(videos)])
-    )
-    return data
-
-
 @pytest.fixture
-def grouped(extracted: Path) -> Path:
+def grouped(extracted: Path, group_videos: Callable[[Path], Path]) -> Path:
     return group_videos(extracted)
 
 
 @pytest.fixture(scope="module")
 def _validated(
-    _extracted: Path, _empty_store: Path, tmp_path_factory: pytest.TempPathFactory
+    _extracted: Path,
+    _empty_store: Path,
+    group_videos: Callable[[Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Validated:
     folder = tmp_path_factory.mktemp("validated")
     (folder / "workspace").mkdir()

@@ -8,7 +8,7 @@ A record is a JSON file:
                   "folds": 1},
      "metric": "accuracy", "maximise": true, "machine": {...},
      "also": {metric: the title of its column},
-     "models": {name: {"kind": "network", "classical" or "baseline", "command": its own or none,
+     "models": {name: {"kind": one of KINDS, "command": its own or none,
                        "parameters": int or null, "multiply_adds": of a clip or null,
                        "clips_per_second": answered, or null,
                        "runs": [{"run": id, "seeds": [0], "train_s": s,
@@ -32,7 +32,7 @@ from videoproc.types import UserError
 
 RECORD = "models"
 RECORD_VERSION = 3
-KINDS = ("network", "classical", "baseline")
+KINDS = ("network", "classical", "baseline", "ensemble")
 OVER_HEADER_ONLY = "over_header_only"  # a metric, with _low and _high, of evaluations
 HEAD = """# Leaderboard
 

@@ -7,6 +7,7 @@ A dataset has two experiments: `<dataset>` holds what is compared (train and eva
 from videoproc.runlog.jobs import find_run, job_run, night, open_run, resolve_run
 from videoproc.runlog.lineage import (
     BEGAN_AS,
+    FOLDED,
     LEARNED_FROM,
     MEASURED_ON,
     PICTURED,
@@ -21,6 +22,7 @@ from videoproc.runlog.store import shown_uri, tracking_uri
 
 __all__ = [
     "BEGAN_AS",
+    "FOLDED",
     "LEARNED_FROM",
     "MEASURED_ON",
     "PICTURED",

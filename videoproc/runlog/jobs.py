@@ -24,7 +24,7 @@ from videoproc.version import code_version
 LIBRARIES = ("ray", "torch", "av", "pyarrow", "deltalake", "mlflow", "numpy")
 MIN_PREFIX_CHARS = 6
 RUN_NAME = "mlflow.runName"
-COMPARED = ("train", "evaluate", "cross_validate", "fold")
+COMPARED = ("train", "evaluate", "cross_validate", "fold", "ensemble")
 """The jobs whose runs are compared; the others make the data."""
 
 _night: ContextVar[Run | None] = ContextVar("night", default=None)

@@ -30,8 +30,11 @@ PICTURED = "pictured.json"
 BEGAN_AS = "init_from"
 """The tag of a training run that names the run with whose weights it began."""
 
-HELD_BY = {"train": LEARNED_FROM, "cross_validate": LEARNED_FROM, "evaluate": MEASURED_ON}
-LEARNERS = ("train", "cross_validate")
+FOLDED = ("cross_validate", "ensemble")
+"""The jobs that learn and measure over folds, each video once."""
+
+LEARNERS = ("train", *FOLDED)
+HELD_BY = dict.fromkeys(LEARNERS, LEARNED_FROM) | {"evaluate": MEASURED_ON}
 VERBS = dict.fromkeys(LEARNERS, "has learned from") | {"evaluate": "was measured on"}
 TABLE_VERSION = "table_version."
 READERS = 8  # each waits for a small file of the server's
@@ -70,7 +73,7 @@ class Use:
     def _done(self) -> str:
         if self.job == "train" and self.splits == ("val",):
             return "has not learned from it, and chose its checkpoint by it, in split val"
-        if self.job == "cross_validate" and self.splits and not self.has_learned:
+        if self.job in FOLDED and self.splits and not self.has_learned:
             return f"has not learned from it, and held it in split {', '.join(self.splits)}"
         if self.splits:
             return f"{VERBS[self.job]} it, in split {', '.join(self.splits)}"

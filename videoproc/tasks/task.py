@@ -181,6 +181,14 @@ class ClassesModule(Protocol):
         """Probabilities (B, K) as `outputs` makes rows of a network's outputs."""
 
 
+class EnsembleModule(Protocol):
+    """ensemble.py: several models' answers taken as one. A task may have none."""
+
+    def together(self, told: Sequence[Scores], /) -> tuple[Scores, np.ndarray]:
+        """Scores and losses (B,) of all of `told`, each with the same weight: what each model
+        told of the same samples, in the same order."""
+
+
 Baseline = Callable[[Sequence[Video], Sequence[Video], Spec, int], np.ndarray]
 """(videos to learn from, videos to answer for, spec, seed) to probabilities (N, K). Videos are
 readable; one is there once for each of its samples."""
@@ -212,4 +220,5 @@ class Task:
     videos: VideosModule | None = None
     mistakes: MistakesModule | None = None
     training_loss: TrainingLossModule | None = None
+    ensemble: EnsembleModule | None = None
     whole_clip: bool = False

@@ -3,6 +3,7 @@
 from videoproc.tasks.classification import (
     baselines,
     classes,
+    ensemble,
     loss,
     measures,
     metrics,
@@ -29,5 +30,6 @@ TASK = Task(
     videos=videos,
     mistakes=mistakes,
     training_loss=training_loss,
+    ensemble=ensemble,
     whole_clip=True,
 )
