@@ -39,9 +39,10 @@ HEAD = """# Leaderboard
 Written by `python -m pipelines.leaderboard` from the records in `benchmarks/results/`; do not edit
 it by hand: `--check` refuses a row that no record gives. Only rows of one table compare: they were
 measured on the same videos, split the same way. An interval is the 95 % one, resampled by source;
-where a model was trained more than once, the figure is the mean over its seeds. *Over header
-only* is what a model has more than a forest that sees the files' headers and no pixel, on the same
-videos, with the interval of the difference. *Clips/s* are answered on the record's machine, from
+where a model was trained more than once, the figure is the mean over its seeds, and an ensemble's
+is what all seeds of all members answer together. *Over header only* is what a model has more than
+a forest that sees the files' headers and no pixel, on the same videos, with the interval of the
+difference. *Clips/s* are answered on the record's machine, from
 frames that are decoded or, by classifiers, from vectors that are made.
 """
 
