@@ -161,7 +161,7 @@ def cross_validate(config: CrossValidateConfig) -> str:
     ):
         run.set_tags(_tags(config, prepared))
         parent = None if prepared.initial is None else prepared.initial.source.run
-        log_protocol(run, prepared, parent=parent)
+        log_protocol(run, prepared, before=[] if parent is None else [parent])
         _say_plan(config, prepared, run, is_resumed=earlier is not None)
         folder = _checkpoints(config, workspace) / run.run_id
         try:

@@ -68,11 +68,18 @@ class Member:
     """A cross-validation, and what it told: of each repeat one set a seed, all of the same clips in
     one order. by_fold: what each seed's fold has cost."""
 
-    run_id: str
-    tags: Mapping[str, str]
+    run: runlog.Run
     folds: Sequence[Fold]
     of_repeat: Mapping[int, Sequence[Scored]]
     by_fold: Sequence[Row]
+
+    @property
+    def run_id(self) -> str:
+        return self.run.run_id
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        return self.run.tags
 
     @property
     def said(self) -> str:
@@ -106,7 +113,7 @@ def ensemble(config: EnsembleConfig) -> str:
     workspace = cli.workspace()
     prepared = prepare(config, workspace)
     data, model = prepared.dataset.folder, prepared.model
-    ids = ",".join(member.run_id for member in prepared.members)
+    ids = ",".join(sorted(member.run_id for member in prepared.members))  # in whatever order
     tags = {"job": JOB, "data": str(data), "cross_validation_key": prepared.key, "members": ids}
     if found := runlog.find_run(data=data, workspace=workspace, tags=tags):
         say(JOB, f"{model}: as run {found.run_id} has measured it, not measured again")
@@ -116,7 +123,7 @@ def ensemble(config: EnsembleConfig) -> str:
         folds_by = prepared.members[0].tags["folds_by"]
         common = common_tags(prepared, key=prepared.key, folds_by=folds_by, model=model)
         run.set_tags(common | {"members": ids})
-        log_protocol(run, prepared)
+        log_protocol(run, prepared, before=[member.run for member in prepared.members])
         trainings = " + ".join(str(member.seeds) for member in prepared.members)
         say(
             JOB,
@@ -224,8 +231,7 @@ def _read(run: runlog.Run) -> Member:
         of_repeat.setdefault(repeat, []).append(scored)
     sides = [fold | {side: tuple(fold[side]) for side in SIDES} for fold in run.read_json(DEALT)]
     return Member(
-        run_id=run.run_id,
-        tags=run.tags,
+        run=run,
         folds=[Fold(**fold) for fold in sides],
         of_repeat=of_repeat,
         by_fold=by_fold,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines import cli
 from videoproc.report.leaderboard import fault, parse_record, render
-from videoproc.report.leaderboard_plot import by_dataset, draw
+from videoproc.report.leaderboard_plot import by_dataset, draw, picture_of
 from videoproc.report.progress import say
 from videoproc.types import UserError
 
@@ -22,13 +21,13 @@ class LeaderboardConfig:
     Args:
         results: the folder of records (`benchmarks.learning.record` writes them).
         output: the page.
-        pictures: the folder for a picture of each dataset's cross-validations.
+        pictures: the folder, beside the page, for a picture of each dataset's cross-validations.
         check: write nothing; fail where the page is not what the records give.
     """
 
     results: str = "benchmarks/results"
     output: str = "docs/leaderboard.md"
-    pictures: str = "docs/images"
+    pictures: str = "images"
     check: bool = False
 
 
@@ -37,7 +36,10 @@ def leaderboard(config: LeaderboardConfig) -> None:
     results = cli.local(config.results, setting="results")
     output = cli.local(config.output, setting="output")
     records = _records(results)
-    page = render(records, link=Path(os.path.relpath(results, output.parent)).as_posix())
+    link = Path(os.path.relpath(results, output.parent)).as_posix()
+    drawn = by_dataset([record for _, record in sorted(records.items())])
+    pictures = {dataset: f"{config.pictures}/{picture_of(dataset)}" for dataset in drawn}
+    page = render(records, link=link, pictures=pictures)
     if config.check:
         _check(page, output)
         say("leaderboard", f"{output} is what the records in {results} give")
@@ -45,15 +47,11 @@ def leaderboard(config: LeaderboardConfig) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(page)
         say("leaderboard", f"wrote {output}")
-        _draw(records, cli.local(config.pictures, setting="pictures"))
-
-
-def _draw(records: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
-    for dataset, there in by_dataset([record for _, record in sorted(records.items())]).items():
-        folder.mkdir(parents=True, exist_ok=True)
-        picture = folder / f"leaderboard-{dataset}.png"
-        draw(there).savefig(picture, dpi=110)
-        say("leaderboard", f"drew {picture}")
+        for dataset, there in drawn.items():
+            picture = output.parent / pictures[dataset]
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            draw(there).savefig(picture, dpi=110)
+            say("leaderboard", f"drew {picture}")
 
 
 def _records(results: Path) -> dict[str, dict[str, Any]]:

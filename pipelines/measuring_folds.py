@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.learned_from import with_parents
+from pipelines.learned_from import LearnedFrom, with_parents
 from pipelines.measuring import (
     SCORES,
     Measured,
@@ -103,8 +103,9 @@ def common_tags(dealt: Dealt, *, key: str, folds_by: str, model: str) -> dict[st
     }
 
 
-def log_protocol(run: runlog.Run, dealt: Dealt, *, parent: runlog.Run | None = None) -> None:
-    """Which videos and clips stand on which side. parent: whose weights trainings begin with."""
+def log_protocol(run: runlog.Run, dealt: Dealt, *, before: Sequence[runlog.Run] = ()) -> None:
+    """Which videos and clips stand on which side. before: runs whose weights or answers are used,
+    with all that those have learned from."""
     of_side = {
         side: {index for part in dealt.parts for index in getattr(part, side)} for side in SIDES
     }
@@ -112,7 +113,10 @@ def log_protocol(run: runlog.Run, dealt: Dealt, *, parent: runlog.Run | None = N
         side: videos_and_groups([dealt.samples[i] for i in sorted(indices)])
         for side, indices in of_side.items()
     }
-    run.log_json(with_parents(own, parent, data=dealt.dataset.folder), runlog.LEARNED_FROM)
+    learned_from: LearnedFrom = own
+    for one in before:
+        learned_from = with_parents(learned_from, one, data=dealt.dataset.folder)
+    run.log_json(learned_from, runlog.LEARNED_FROM)
     run.log_json([asdict(fold) for fold in dealt.folds], DEALT)
     run.log_dataset(**used_clips(dealt.dataset, dealt.samples, context="training"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -232,8 +232,8 @@ def _work(config: NightlyConfig, diary: Diary) -> tuple[str, str]:
     with diary.phase("index"):
         diary.manifest = index(config.index_config())
     # The manifest of now: what changes while this night works is new to the next.
-    version = diary.dataset.manifest.version
-    key = _key(config, diary.dataset, version)
+    version, first_weights = diary.dataset.manifest.version, _first_weights(config)
+    key = _key(config, diary.dataset, version, first_weights)
     if diary.dataset.read_text(DONE) == key and not _is_retry_wanted(diary.dataset):
         return NOTHING_NEW, key
     _check_learning(config)
@@ -248,7 +248,7 @@ def _work(config: NightlyConfig, diary: Diary) -> tuple[str, str]:
             night_learning.train_and_evaluate(config, diary)
             with diary.phase("predict"):
                 night_learning.predict_with_best(config, diary)
-    return OUTCOME_DONE, _key(config, diary.dataset, version)
+    return OUTCOME_DONE, _key(config, diary.dataset, version, first_weights)
 
 
 def _check_learning(config: NightlyConfig) -> None:
@@ -279,12 +279,15 @@ def _report_failure(diary: Diary, run: runlog.Run, error: BaseException) -> None
         say("nightly", f"no report of this failed night: {cli.in_one_line(another)}")
 
 
-def _key(config: NightlyConfig, dataset: Dataset, manifest_version: int) -> str:
+def _key(
+    config: NightlyConfig, dataset: Dataset, manifest_version: int, first_weights: Sequence[str]
+) -> str:
     """An id of all that a night depends on, and of what it leaves: settings, code, tables."""
     made = {"clips": dataset.clips, "features": dataset.features}
     made |= {f"predictions/{table.folder.name}": table for table in dataset.prediction_tables()}
-    settings = json.loads(cli.stored(config))
-    if not config.init_from:  # younger than the first nights' keys
+    # A setting that comes later, at its default, leaves a key as it was.
+    settings = json.loads(cli.stored(config)) | {"loop": config.loop.identity}
+    if not config.init_from:
         del settings["init_from"], settings["init"]
     return schema.content_id(
         settings,
@@ -293,7 +296,7 @@ def _key(config: NightlyConfig, dataset: Dataset, manifest_version: int) -> str:
         [DECODE_VERSION, AUGMENT_VERSION, LEARNING_VERSION],
         [feature.feature_id for feature in select_features(config.features)],
         runlog.tracking_uri(cli.workspace()),  # another server has none of the runs
-        *_first_weights(config),
+        *first_weights,
     )
 
 

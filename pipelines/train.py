@@ -231,16 +231,8 @@ def check_settings(
             "even, random, stride or times to train on them"
         )
     segments = config.loop.segments.count
-    if segments > num_frames:
-        raise UserError(
-            f"loop.segments.count is {segments} and clips have {num_frames} frames: use that many "
-            "or fewer, or extract clips of more"
-        )
-    if segments and not task.whole_clip:
-        raise UserError(
-            f"loop.segments.count is {segments}, and task {config.task!r} has targets that do not "
-            "follow the frames that are chosen: leave it out"
-        )
+    if segments:
+        _check_segments(config, sampling, task, num_frames=num_frames)
     in_step = config.loop.augmentation.used
     if in_step and not task.whole_clip:
         raise UserError(
@@ -254,6 +246,33 @@ def check_settings(
     model = build_model(config.model, model_settings, num_outputs=2, frame_shape=taken)
     make_optimiser(model, config.loop.optim)
     return task, asdict(model_settings), frame_shape
+
+
+def _check_segments(
+    config: TrainConfig, sampling: Sampling, task: Task, *, num_frames: int
+) -> None:
+    """A UserError where a network cannot take some frames of such clips."""
+    count, answers = config.loop.segments.count, config.loop.segments.answers
+    if count > num_frames:
+        raise UserError(
+            f"loop.segments.count is {count} and clips have {num_frames} frames: use that many or "
+            "fewer, or extract clips of more"
+        )
+    if answers > num_frames // count:
+        raise UserError(
+            f"loop.segments.answers is {answers} and each of {count} segments of {num_frames} "
+            f"frames has {num_frames // count} to choose from: use that many or fewer"
+        )
+    if sampling.burst_frames > 1:
+        raise UserError(
+            f"loop.segments.count is {count} and sampling.burst_frames is {sampling.burst_frames}: "
+            "frames of a burst stay together, use one of the two"
+        )
+    if not task.whole_clip:
+        raise UserError(
+            f"loop.segments.count is {count}, and task {config.task!r} has targets that do not "
+            "follow the frames that are chosen: leave it out"
+        )
 
 
 def _decisive(config: TrainConfig) -> dict[str, Any]:

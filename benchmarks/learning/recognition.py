@@ -31,7 +31,7 @@ from pipelines.ensemble import EnsembleConfig, ensemble
 from pipelines.extract import ExtractConfig, extract
 from pipelines.index import IndexConfig, index
 from pipelines.measuring_folds import BY_FOLD, read_sets
-from videoproc import runlog
+from videoproc import runlog, storage
 from videoproc.learning.classical import CLASSIFIERS
 from videoproc.learning.pooling import FOLDS
 from videoproc.learning.scored import Scored, select
@@ -39,6 +39,7 @@ from videoproc.models import MODELS, build_model, model_config
 from videoproc.models.cost import cost
 from videoproc.report.leaderboard import RECORD, RECORD_VERSION
 from videoproc.report.progress import say
+from videoproc.runtime.shared_folder import held
 from videoproc.tables import Dataset
 from videoproc.tasks import select_task
 
@@ -62,7 +63,6 @@ def main() -> None:
     parser.add_argument(
         "--inline", action="store_true", help="fold by fold in this process: rows side by side"
     )
-    parser.add_argument("--note", action="append", default=[], help="what to know of the figures")
     arguments = parser.parse_args()
     settings = yaml.safe_load(arguments.settings.read_text())
     data = str(cli.absolute(f"{arguments.work}/{arguments.name}"))
@@ -78,7 +78,7 @@ def measure_rows(settings: Settings, arguments: argparse.Namespace, *, data: str
             found = row_record(
                 settings, row, data=data, by=PROTOCOLS[protocol], inline=arguments.inline
             )
-            keep(found, row, settings, protocol=protocol, arguments=arguments)
+            keep(found, row, settings, protocol=protocol, name=arguments.name)
 
 
 def make_dataset(settings: Settings, *, source: str, data: str) -> None:
@@ -143,20 +143,25 @@ def keep(
     settings: Settings,
     *,
     protocol: str,
-    arguments: argparse.Namespace,
+    name: str,
 ) -> None:
     """Put a row into the record of its protocol, in place of what it had there."""
-    path = RESULTS / f"recognition_{arguments.name}_{protocol}.json"
-    before = json.loads(path.read_text()) if path.is_file() else {"models": {}, "notes": []}
+    with held(cli.workspace() / "records", wait=True):  # rows may be measured side by side
+        _keep(found, row, settings, protocol=protocol, name=name)
+
+
+def _keep(found: Settings, row: str, settings: Settings, *, protocol: str, name: str) -> None:
+    path = RESULTS / f"recognition_{name}_{protocol}.json"
+    before = json.loads(path.read_text()) if path.is_file() else {"models": {}}
     models = before["models"] | {row: found}
     by_source = protocol == "by_source"
     record = {
         "record": RECORD,
         "version": RECORD_VERSION,
-        "dataset": arguments.name,
+        "dataset": name,
         "command": "python -m benchmarks.learning.recognition --source CORPUS --work F "
-        f"--name {arguments.name}",
-        "notes": arguments.note or before["notes"],
+        f"--name {name}",
+        "notes": settings["notes"],
         "protocol": {
             "split": FOLDS,
             "group": settings["index"]["split"]["group"] if by_source else None,
@@ -169,7 +174,7 @@ def keep(
         "models": {name: models[name] for name in settings["rows"] if name in models},
         "baselines": {},
     }
-    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    storage.write_whole(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def model_record(

@@ -19,6 +19,7 @@ from videoproc.report.leaderboard import parse_record, render
 SETTINGS: dict[str, Any] = {
     "index": {"split": {"group": "source"}},
     "folds": {"count": 3, "val_share": 0.5},
+    "notes": ["small"],
     "rows": {
         "both": {"members": ["forest", "majority"]},
         "forest": {
@@ -47,9 +48,7 @@ def test_an_ensemble_is_made_after_its_members_and_stands_beside_them(
     data: str, tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recognition, "RESULTS", tmp_path)
-    arguments = argparse.Namespace(
-        only=None, protocols=["by_source"], inline=True, name="small", note=[]
-    )
+    arguments = argparse.Namespace(only=None, protocols=["by_source"], inline=True, name="small")
     recognition.measure_rows(SETTINGS, arguments, data=data)
     file = "recognition_small_by_source.json"
     record = parse_record((tmp_path / file).read_text(), file=file)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from pipelines import cross_validate
 from pipelines.cross_validate import CrossValidateConfig
 from pipelines.lineage import LineageConfig, lineage
-from tests.jobs.test_cross_validate import group_videos, make_config
+from tests.jobs.test_cross_validate import make_config
 from videoproc import runlog
 from videoproc.corpus import manifest
 from videoproc.learning import checkpoint
@@ -29,7 +29,7 @@ NOTHING: dict[str, list[str]] = {"videos": [], "groups": []}
 
 
 @pytest.fixture
-def grouped(extracted: Path) -> Path:
+def grouped(extracted: Path, group_videos: Callable[[Path], Path]) -> Path:
     return group_videos(extracted)
 
 

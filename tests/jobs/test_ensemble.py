@@ -218,12 +218,12 @@ def test_other_videos_are_refused(told: Told, tmp_path: Path) -> None:
     Dataset(folder=data).clips.delete("video_id", [lost["video_id"]])
     fewer = validate(data, model="majority")
     said = (
-        rf"run {told.forest} \(forest\) and run {fewer} \(majority\) do not have the same videos "
+        rf"run {told.forest} \(forest\) and run {fewer} \(majority\) do not have the same clips "
         rf"\(1 of the first alone, 0 of the second\), such as '{lost['uri']}'"
     )
     with pytest.raises(UserError, match=said):
         put_together(told.data, told.forest, fewer)
-    with pytest.raises(UserError, match=rf"dataset {data} and run .* do not have the same videos"):
+    with pytest.raises(UserError, match=rf"dataset {data} and run .* do not have the same clips"):
         put_together(data, told.network, told.forest)
 
 

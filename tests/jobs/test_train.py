@@ -236,6 +236,10 @@ def test_the_key_of_a_run_by_default_is_made_of_what_the_first_keys_were_made_of
             {"loop": {"segments": SegmentConfig(count=99)}},
             "loop.segments.count is 99 and clips have 4 frames: use that many or fewer",
         ),
+        (
+            {"loop": {"segments": SegmentConfig(count=2, answers=3)}},
+            "answers is 3 and each of 2 segments of 4 frames has 2 to choose from",
+        ),
     ],
 )
 def test_wrong_settings_are_refused_before_ray_starts(

@@ -33,13 +33,13 @@ def read(samples, settings, *, rank=0, num_workers=1, epoch=0, first_batch=0):
     )
 
 
-def seen(samples, settings, *, epoch=0, num_frames=3, **how):
+def seen(samples, settings, *, epoch=0, segments=None, **how):
     """By clip id: the frames that the model sees, and the target in probabilities."""
     found = {}
     first = how.get("first_batch", 0)
     for number, batch in enumerate(read(samples, settings, epoch=epoch, **how), first):
         made = augmented.augment(
-            batch, settings, num_frames=num_frames, seed=3, epoch=epoch, number=number
+            batch, settings, segments=segments, seed=3, epoch=epoch, number=number
         )
         own = F.one_hot(made.own["target"], 3).float()
         if made.partners is not None:
@@ -74,7 +74,7 @@ def test_of_longer_clips_another_frame_of_each_segment_is_seen_in_each_epoch(sam
     settings, found = StepAugmentation(), set()
     whole = seen(samples, settings)
     for epoch in range(12):
-        for clip_id, (frames, _) in seen(samples, settings, epoch=epoch, num_frames=2).items():
+        for clip_id, (frames, _) in seen(samples, settings, epoch=epoch, segments=2).items():
             of_clip = whole[clip_id][0]
             places = [tuple(t for t in range(3) if (of_clip[t] == one).all()) for one in frames]
             assert 0 in places[0] or 1 in places[0]
@@ -84,9 +84,9 @@ def test_of_longer_clips_another_frame_of_each_segment_is_seen_in_each_epoch(sam
 
 
 def test_the_chosen_frames_are_the_same_whatever_the_number_of_workers(samples):
-    alone, shared = seen(samples, MIX, num_frames=2), {}
+    alone, shared = seen(samples, MIX, segments=2), {}
     for rank in range(3):
-        shared |= seen(samples, MIX, num_frames=2, rank=rank, num_workers=3)
+        shared |= seen(samples, MIX, segments=2, rank=rank, num_workers=3)
     for clip_id, (frames, _) in alone.items():
         assert (shared[clip_id][0] == frames).all()
 
@@ -123,7 +123,7 @@ def is_mix(frames, target, own, own_target, other, other_target):
 def test_the_loss_is_the_cross_entropy_of_the_mixed_target(samples, settings):
     loss = select_task("classification").loss
     (batch, *_) = read(samples, settings)
-    made = augmented.augment(batch, settings, num_frames=3, seed=3, epoch=0, number=0)
+    made = augmented.augment(batch, settings, segments=None, seed=3, epoch=0, number=0)
     logits = torch.randn(5, 3)
     one_hot = [F.one_hot(part["target"], 3).float() for part in (made.own, made.partners)]
     target = made.share_b[:, None] * one_hot[0] + (1 - made.share_b[:, None]) * one_hot[1]
@@ -133,7 +133,7 @@ def test_the_loss_is_the_cross_entropy_of_the_mixed_target(samples, settings):
 
 def test_what_is_off_leaves_a_batch_as_it_is(samples):
     (batch, *_) = read(samples, StepAugmentation())
-    made = augmented.augment(batch, StepAugmentation(), num_frames=3, seed=3, epoch=0, number=0)
+    made = augmented.augment(batch, StepAugmentation(), segments=None, seed=3, epoch=0, number=0)
     assert made.partners is None
     assert made.own["frames"] is batch.arrays["frames"]
 

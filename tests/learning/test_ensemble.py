@@ -12,44 +12,45 @@ from videoproc.tasks import Scores, select_task
 from videoproc.types import Row, UserError
 
 
-def clip(name: str, *, video: str | None = None, label: str = "walk") -> Row:
-    video = video or f"of {name}"
-    return {"clip_id": name, "video_id": video, "uri": f"{video}.mp4", "label": label}
+def clip(name: str, *, video: str, start_s: float = 0.0, label: str = "walk") -> Row:
+    span = {"start_s": start_s, "end_s": start_s + 1}
+    return {"clip_id": name, "video_id": video, "uri": f"{video}.mp4", "label": label} | span
+
+
+A, B = clip("a", video="one"), clip("b", video="two")
 
 
 def paired(clips: list[Row], others: list[Row]) -> list[int]:
     return pair_clips(clips, others, of_clips="run A", of_others="run B").tolist()
 
 
-def test_clips_of_the_same_ids_are_paired_whatever_their_order() -> None:
-    several_of_a_video = [clip(name, video="one") for name in "abc"]
-    assert paired(several_of_a_video, several_of_a_video[::-1]) == [2, 1, 0]
-
-
-def test_clips_of_other_ids_are_paired_by_video_where_each_has_one() -> None:
-    small = [clip(f"small {i}", video=f"v{i}") for i in range(3)]
-    large = [clip(f"large {i}", video=f"v{i}") for i in (1, 2, 0)]
+def test_clips_of_another_recipe_are_paired_by_what_they_show() -> None:
+    small = [clip(f"small {t}", video="one", start_s=t) for t in range(3)]
+    large = [clip(f"large {t}", video="one", start_s=t) for t in (1, 2, 0)]
     assert paired(small, large) == [2, 0, 1]
 
 
 @pytest.mark.parametrize(
     ("others", "said"),
     [
-        ([clip("a")], r"run A and run B do not have the same videos \(1 of the first alone, 0 of "),
-        ([clip("a"), clip("c")], r"\(1 of the first alone, 1 of the second\), such as 'of b.mp4'"),
         (
-            [clip("a"), clip("c", video="of b"), clip("d", video="of b")],
-            "other clips of the same videos, and run B has several of 'of b.mp4'.* one recipe",
+            [A],
+            r"run A and run B do not have the same clips \(1 of the first alone, 0 of the second",
+        ),
+        ([A, clip("c", video="c")], r"\(1 of the first alone, 1 of .*, such as of 'two.mp4'"),
+        (
+            [A, clip("b", video="two", start_s=1.0)],
+            r"such as of 'two.mp4': .* on the same spans of",
         ),
         (
-            [clip("a"), clip("b", label="run")],
-            "run A and run B have other labels: 'of b.mp4' is 'walk' to the first and 'run' to the",
+            [A, clip("b", video="two", label="run")],
+            "run A and run B have other labels: 'two.mp4' is 'walk' to the first and 'run' to the",
         ),
     ],
 )
 def test_what_cannot_be_paired_is_named(others: list[Row], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        paired([clip("a"), clip("b")], others)
+        paired([A, B], others)
 
 
 def test_a_member_has_the_same_weight_however_many_trainings_stand_for_it() -> None:

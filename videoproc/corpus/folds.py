@@ -30,8 +30,8 @@ class FoldConfig:
             groups torn apart: the way of many papers, and an optimistic one).
         repeats: times that all is done over, each time with other folds.
         seed: decides the folds; which weights a model begins with is decided elsewhere.
-        val_share: share of a fold's other videos that choose epoch and settings; 0 leaves all to
-            learn from, with nothing chosen: the last epoch answers.
+        val_share: share of a fold's other videos that choose epoch and candidate; 0 leaves all to
+            learn from: the last epoch answers.
     """
 
     count: int = 5

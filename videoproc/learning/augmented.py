@@ -67,19 +67,19 @@ def augment(
     batch: GlobalBatch,
     settings: StepAugmentation,
     *,
-    num_frames: int,
+    segments: int | None,
     seed: int,
     epoch: int,
     number: int,
 ) -> Augmented:
-    """Batch `number` of an epoch as the model is to see it. num_frames: that it takes of a clip;
-    of longer clips it gets one of each of so many segments."""
+    """Batch `number` of an epoch as the model is to see it. segments: of each of so many of a clip
+    it gets one frame; None gives it all."""
     arrays = dict(batch.arrays)
-    if arrays[FRAMES].shape[1] != num_frames:
-        arrays[FRAMES] = _one_a_segment(arrays[FRAMES], batch.clip_ids, num_frames, [seed, epoch])
+    if segments is not None:
+        arrays[FRAMES] = _one_a_segment(arrays[FRAMES], batch.clip_ids, segments, [seed, epoch])
     of_each_clip = settings.of_each_clip
     if of_each_clip.used:
-        height, width = arrays[FRAMES].shape[2:4]
+        num_frames, height, width = arrays[FRAMES].shape[1:4]
         views = [
             draw_view(
                 (num_frames, height, width),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from videoproc.learning.evaluate import members, paired_interval
-from videoproc.learning.scored import Scored, select
+from videoproc.learning.scored import Scored, select, span_of
 from videoproc.tasks import Answer, Scores, Spec, Task
 from videoproc.types import Row
 
@@ -95,10 +95,7 @@ def pair(
 
 
 def _places(scored: Scored) -> dict[tuple[str, float, float], int]:
-    return {
-        (row["video_id"], row["start_s"], row["end_s"]): index
-        for index, row in enumerate(scored.about)
-    }
+    return {span_of(row): index for index, row in enumerate(scored.about)}
 
 
 def differences(found: Pair, task: Task) -> list[Difference]:

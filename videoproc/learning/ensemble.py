@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from videoproc.learning.scored import span_of
 from videoproc.tasks import Scores, Task
 from videoproc.types import Row, UserError
 
@@ -15,26 +16,15 @@ def pair_clips(
 ) -> np.ndarray:
     """Where among `others` each of `clips` stands, (N,).
 
-    Clips are paired by their ids; where these differ, as of clips of other sizes, by their videos,
-    if each video has one clip on either side.
+    Clips are paired by video and span, so that they may be of other recipes.
 
     clips, others: rows with the columns of `scored.ABOUT`. of_clips, of_others: who was measured on
     them, in words. Errors: UserError where they cannot be paired, or have other labels.
     """
     names = f"{of_clips} and {of_others}"
-    key = "clip_id"
-    if {row[key] for row in clips} != {row[key] for row in others}:
-        key = "video_id"
-        _check_videos(clips, others, names=names)
-        for rows, whose in ((clips, of_clips), (others, of_others)):
-            if (several := _several(rows)) is not None:
-                raise UserError(
-                    f"{names} have other clips of the same videos, and {whose} has several of "
-                    f"{several!r}, so that they cannot be paired: use runs on clips of one recipe, "
-                    "or with one clip a video"
-                )
-    place = {row[key]: index for index, row in enumerate(others)}
-    found = np.array([place[row[key]] for row in clips], np.int64)
+    _check_same(clips, others, names=names)
+    place = {span_of(row): index for index, row in enumerate(others)}
+    found = np.array([place[span_of(row)] for row in clips], np.int64)
     for row, index in zip(clips, found, strict=True):
         if row["label"] != others[index]["label"]:
             raise UserError(
@@ -55,25 +45,13 @@ def mean_answers(members: Sequence[Sequence[Scores]], task: Task) -> tuple[Score
     return task.ensemble.together([task.ensemble.together(told)[0] for told in members])
 
 
-def _check_videos(clips: Sequence[Row], others: Sequence[Row], *, names: str) -> None:
-    uris, uris_of_others = (
-        {row["video_id"]: row["uri"] for row in rows} for rows in (clips, others)
-    )
-    only = [uris[i] for i in uris if i not in uris_of_others]
-    only_others = [uris_of_others[i] for i in uris_of_others if i not in uris]
+def _check_same(clips: Sequence[Row], others: Sequence[Row], *, names: str) -> None:
+    uris, uris_of_others = ({span_of(row): row["uri"] for row in rows} for rows in (clips, others))
+    only = [uris[span] for span in uris if span not in uris_of_others]
+    only_others = [uris_of_others[span] for span in uris_of_others if span not in uris]
     if only or only_others:
         raise UserError(
-            f"{names} do not have the same videos ({len(only)} of the first alone, "
-            f"{len(only_others)} of the second), such as {(only + only_others)[0]!r}: "
-            "cross-validate all on the same clips with the same folds.*"
+            f"{names} do not have the same clips ({len(only)} of the first alone, "
+            f"{len(only_others)} of the second), such as of {(only + only_others)[0]!r}: "
+            "cross-validate all on the same spans of the same videos with the same folds.*"
         )
-
-
-def _several(rows: Sequence[Row]) -> str | None:
-    """A video with several clips."""
-    seen = set[str]()
-    for row in rows:
-        if row["video_id"] in seen:
-            return str(row["uri"])
-        seen.add(row["video_id"])
-    return None

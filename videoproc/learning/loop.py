@@ -152,7 +152,7 @@ class Trainer:
         made = augmented.augment(
             batch,
             self.config.augmentation,
-            num_frames=self.card.taken_shape[0],
+            segments=None if self.card.segments is None else self.card.segments["count"],
             seed=self.config.seed,
             epoch=self.position.epoch,
             number=self.position.batch,

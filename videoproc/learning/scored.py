@@ -115,3 +115,8 @@ def _to_numpy(column: pa.ChunkedArray, shape: Sequence[int]) -> np.ndarray:
     if not shape:
         return column.to_numpy()
     return column.combine_chunks().flatten().to_numpy().reshape(len(column), *shape)
+
+
+def span_of(row: Row) -> tuple[str, float, float]:
+    """What of which video a clip shows, whatever its recipe: (video id, start and end in s)."""
+    return row["video_id"], row["start_s"], row["end_s"]

@@ -13,7 +13,8 @@ from torch import nn
 
 def draw_frames(num_frames: int, *, segments: int, rng: np.random.Generator) -> np.ndarray:
     """(S,): a random frame of each segment of a clip of `num_frames`, ascending."""
-    return ((np.arange(segments) + rng.random(segments)) * num_frames / segments).astype(np.int64)
+    drawn = (np.arange(segments) + rng.random(segments)) * num_frames / segments
+    return np.minimum(drawn.astype(np.int64), num_frames - 1)  # a draw of nearly 1 is rounded up
 
 
 def even_frames(num_frames: int, *, segments: int, answers: int) -> torch.Tensor:

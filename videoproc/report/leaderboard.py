@@ -107,14 +107,25 @@ def _check(record: Mapping[str, Any], file: str) -> None:
         )
 
 
-def render(records: Mapping[str, Mapping[str, Any]], *, link: str) -> str:
-    """The page: records by file name; `link` is the way from the page to their folder."""
+def render(
+    records: Mapping[str, Mapping[str, Any]],
+    *,
+    link: str,
+    pictures: Mapping[str, str] | None = None,
+) -> str:
+    """The page: records by file name; `link` is the way from the page to their folder, `pictures`
+    those to the pictures of datasets."""
+    left = dict(pictures or {})
     of_title: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for file, record in sorted(records.items()):
         of_title[_title(record)][file] = record
     lines = [HEAD]
     for title, there in of_title.items():
-        lines += [f"## {title}\n", *_table(title, there, link=link), ""]
+        lines.append(f"## {title}\n")
+        dataset = next(iter(there.values()))["dataset"]
+        if (picture := left.pop(dataset, None)) is not None:  # above the first of its tables
+            lines.append(f"![Models on {dataset}, with their intervals]({picture})\n")
+        lines += [*_table(title, there, link=link), ""]
         notes = dict.fromkeys(note for record in there.values() for note in record["notes"])
         lines += [*(f"- {note}" for note in notes), *([""] if notes else [])]
     return "\n".join(lines).rstrip() + "\n"
@@ -172,7 +183,7 @@ def _rows(record: Mapping[str, Any], *, title: str, file: str, link: str) -> lis
     metric, rows = record["metric"], []
     source = {"command": f"`{record['command']}`", "record": f"[{file}]({link}/{file})"}
     for model, found in record["models"].items():
-        value = _mean(found["runs"], record, metric)
+        value = mean_of(found["runs"], record, metric)
         assert value is not None
         cells = source | _cells(model, found, record)
         rows.append(Row(key=(title, cells["model"], file), value=value, cells=cells))
@@ -188,7 +199,7 @@ def _cells(model: str, found: Mapping[str, Any], record: Mapping[str, Any]) -> d
     cells = {
         "model": f"`{model}`",
         "kind": found["kind"],
-        metric: f"{_mean(runs, record, metric):.3f}",
+        metric: f"{mean_of(runs, record, metric):.3f}",
         "interval": _interval(runs, record),
         "over header only": _over_header_only(runs, record),
         "parameters": _counted(found.get("parameters")),
@@ -198,12 +209,12 @@ def _cells(model: str, found: Mapping[str, Any], record: Mapping[str, Any]) -> d
         "seeds": ", ".join(str(seed) for seed in sorted(s for run in runs for s in run["seeds"])),
     }
     for name, title in record.get("also", {}).items():
-        value = _mean(runs, record, name)
+        value = mean_of(runs, record, name)
         cells[title] = "" if value is None else f"{value:.3f}"
     return cells | ({"command": f"`{found['command']}`"} if found.get("command") else {})
 
 
-def _mean(
+def mean_of(
     runs: Sequence[Mapping[str, Any]], record: Mapping[str, Any], metric: str
 ) -> float | None:
     """Over the seeds; None where a run does not have it."""
@@ -226,10 +237,10 @@ def _interval(runs: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> s
 
 
 def _over_header_only(runs: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> str:
-    value = _mean(runs, record, OVER_HEADER_ONLY)
+    value = mean_of(runs, record, OVER_HEADER_ONLY)
     if value is None:
         return ""
-    low, high = (_mean(runs, record, f"{OVER_HEADER_ONLY}_{end}") for end in ("low", "high"))
+    low, high = (mean_of(runs, record, f"{OVER_HEADER_ONLY}_{end}") for end in ("low", "high"))
     between = "" if len(runs) > 1 or low is None else f" ({low:+.3f} to {high:+.3f})"
     return f"{value:+.3f}{between}"
 

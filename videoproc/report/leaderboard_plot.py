@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videoproc.learning.pooling import FOLDS
+from videoproc.report.leaderboard import mean_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,15 +25,25 @@ KIND_COLOURS = {
 MARKERS = ("o", "s", "^", "D")  # of protocols
 
 
+def picture_of(dataset: str) -> str:
+    """The name of its file."""
+    return f"leaderboard-{dataset}.png"
+
+
 def by_dataset(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Those of cross-validations; the ones that keep a source on one side come first."""
+    """Those of cross-validations, of each dataset those of its first record's metric; the ones that
+    keep a source on one side come first."""
     found: dict[str, list[Record]] = {}
     for record in records:
-        if record["protocol"]["split"] == FOLDS:
-            found.setdefault(record["dataset"], []).append(record)
+        there = found.setdefault(record["dataset"], [])
+        if record["protocol"]["split"] == FOLDS and (
+            not there or record["metric"] == there[0]["metric"]
+        ):
+            there.append(record)
     return {
         dataset: sorted(there, key=lambda record: record["protocol"]["group"] is None)
         for dataset, there in sorted(found.items())
+        if there
     }
 
 
@@ -68,10 +79,11 @@ def _best_first(records: Sequence[Record]) -> list[str]:
 
 
 def _value(record: Record, name: str, end: str = "") -> float | None:
-    """The mean over the runs; None where one lacks it."""
+    """As the table has it; None where it has none."""
     runs = record["models"][name]["runs"] if name in record["models"] else []
-    values = [run["metrics"].get(f"{FOLDS}/{record['metric']}{end}") for run in runs]
-    return None if not values or None in values else float(np.mean(values))
+    if not runs or (end and len(runs) > 1):  # several runs have no interval together
+        return None
+    return mean_of(runs, record, f"{record['metric']}{end}")
 
 
 def _draw_protocol(
@@ -129,7 +141,11 @@ def _draw_speed(axes: Any, records: Sequence[Record], names: Sequence[str]) -> N
         ]
         if known:
             kind = next(r["models"][name]["kind"] for r in records if name in r["models"])
-            bar = axes.barh(row, np.mean(known), color=KIND_COLOURS[kind], alpha=0.5)
-            axes.bar_label(bar, fmt="%.0f", fontsize=8, padding=2)
+            speed = float(np.mean(known))
+            axes.plot(speed, row, "o", color=KIND_COLOURS[kind], markersize=6)
+            axes.annotate(
+                f"{speed:.0f}", (speed, row), (6, -3), textcoords="offset points", fontsize=8
+            )
     axes.set_xscale("log")
+    axes.grid(axis="x", alpha=0.3)
     axes.margins(x=0.3)
