@@ -1,4 +1,5 @@
-"""A trained model on its way to where there is no checkpoint: a network, or a classifier.
+"""A trained model on its way to where there is no checkpoint: a network, a classifier, or several
+of them that answer together.
 
 It travels as bytes and plain values, without pickles; `build` makes it where it is to answer.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Protocol
 
@@ -21,8 +23,8 @@ from videoproc.learning.checkpoint import Card
 from videoproc.learning.classical import from_bytes, predict_proba
 from videoproc.learning.vector_card import VectorCard
 from videoproc.tables import Recipe
-from videoproc.tasks import select_task
-from videoproc.types import Row
+from videoproc.tasks import Spec, select_task
+from videoproc.types import Row, UserError
 
 CPU_BYTES_AT_ONCE = 1 << 20
 """Frames that a network on CPU takes at once: what it makes of them stays small, and a core is busy
@@ -43,8 +45,15 @@ class Trained(Protocol):
     def task(self) -> str: ...
 
     @property
+    def spec(self) -> Spec: ...
+
+    @property
     def features(self) -> Sequence[Feature]:
         """Those whose vectors clip rows must come with, in this order; none for a network."""
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether it answers from frames, which must be as the clips table gives them."""
 
     @property
     def takes_gpu(self) -> bool: ...
@@ -66,11 +75,16 @@ class TrainedNetwork:
     card: Card
     weights: bytes
     features: Sequence[Feature] = ()
+    takes_frames: bool = True
     takes_gpu: bool = True
 
     @property
     def task(self) -> str:
         return self.card.task
+
+    @property
+    def spec(self) -> Spec:
+        return self.card.spec
 
     def make_recipe(self) -> Recipe:
         return self.card.make_recipe()
@@ -110,11 +124,16 @@ class TrainedClassifier:
 
     card: VectorCard
     files: Mapping[str, bytes]
+    takes_frames: bool = False
     takes_gpu: bool = False
 
     @property
     def task(self) -> str:
         return self.card.task
+
+    @property
+    def spec(self) -> Spec:
+        return self.card.spec
 
     @property
     def features(self) -> Sequence[Feature]:
@@ -140,6 +159,102 @@ class TrainedClassifier:
             return classes.rows(predict_proba(fitted, x, num_classes=num_classes), spec)
 
         return answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedEnsemble:
+    """Answers as the task's `ensemble` takes its members' answers together, each with the same
+    weight.
+
+    members: by the id of their run. Errors: UserError where two do not fit together.
+    """
+
+    members: Mapping[str, Trained]
+
+    def __post_init__(self) -> None:
+        for a, b in combinations(self.members, 2):
+            _check_alike(a, self.members[a], b, self.members[b])
+        if select_task(self.task).ensemble is None:
+            raise UserError(
+                f"runs {', '.join(self.members)}: task {self.task!r} has no ensemble.py that takes "
+                "answers together: apply one run at a time"
+            )
+
+    @property
+    def task(self) -> str:
+        return self._any.task
+
+    @property
+    def spec(self) -> Spec:
+        return self._any.spec
+
+    @property
+    def features(self) -> Sequence[Feature]:
+        """Those of all members, each once."""
+        return list({f.name: f for one in self.members.values() for f in one.features}.values())
+
+    @property
+    def takes_frames(self) -> bool:
+        return any(one.takes_frames for one in self.members.values())
+
+    @property
+    def takes_gpu(self) -> bool:
+        return any(one.takes_gpu for one in self.members.values())
+
+    def make_recipe(self) -> Recipe:
+        return self._any.make_recipe()
+
+    def batch_bytes(self, batch_size: int) -> int:
+        return sum(one.batch_bytes(batch_size) for one in self.members.values())
+
+    def build(self) -> Answering:
+        ensemble, spec = select_task(self.task).ensemble, self.spec
+        assert ensemble is not None
+        place = {feature.name: index for index, feature in enumerate(self.features)}
+        built = [
+            (one.build(), [place[feature.name] for feature in one.features])
+            for one in self.members.values()
+        ]
+
+        def answer(rows: Sequence[Row]) -> list[Row]:
+            return ensemble.rows([one(_with_own(rows, places)) for one, places in built], spec)
+
+        return answer
+
+    @property
+    def _any(self) -> Trained:
+        """In what all have in common."""
+        return next(iter(self.members.values()))
+
+
+def _with_own(rows: Sequence[Row], places: Sequence[int]) -> Sequence[Row]:
+    """Rows with the vectors of these places alone, in their order."""
+    if not places:
+        return rows
+    return [row | {"vectors": [row["vectors"][index] for index in places]} for row in rows]
+
+
+def _check_alike(a: str, one: Trained, b: str, other: Trained) -> None:
+    names = f"runs {a} and {b}"
+    if one.task != other.task:
+        raise UserError(
+            f"{names} have learned different tasks, {one.task} and {other.task}: give runs of one"
+        )
+    if one.spec != other.spec:
+        raise UserError(
+            f"{names} have learned other things, {one.spec} and {other.spec}: train both on the "
+            "same labels"
+        )
+    recipe, recipe_of_other = one.make_recipe(), other.make_recipe()
+    if recipe.recipe_id != recipe_of_other.recipe_id:
+        differing = "; ".join(
+            f"{getattr(recipe, part)} and {getattr(recipe_of_other, part)}"
+            for part in ("sampling", "size", "frames")
+            if getattr(recipe, part) != getattr(recipe_of_other, part)
+        )
+        raise UserError(
+            f"{names} take other clips ({differing}): train both on clips of one recipe"
+        )
 
 
 def read_trained(folder: Path) -> Trained:
