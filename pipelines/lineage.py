@@ -33,12 +33,13 @@ class LineageConfig:
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
     """traces: by table. uses: runs, the newest first. predicted: runs whose predictions stand in
-    the tables now, by table."""
+    the tables now, by table. members: the runs behind each of these that stands for several."""
 
     video: Video
     traces: Mapping[str, Trace]
     uses: Sequence[Use]
     predicted: Mapping[str, set[str]]
+    members: Mapping[str, Sequence[str]]
 
 
 def lineage(config: LineageConfig) -> Lineage:
@@ -59,7 +60,8 @@ def lineage(config: LineageConfig) -> Lineage:
         say("lineage", f"{name}: {_in_table(trace)}")
     say_uses(found.uses, job="lineage")
     for name, runs in found.predicted.items():
-        say("lineage", f"{name}: predicted by {', '.join(sorted(runs))}")
+        by = [_with_members(run_id, found.members) for run_id in sorted(runs)]
+        say("lineage", f"{name}: predicted by {', '.join(by)}")
     return found
 
 
@@ -110,7 +112,11 @@ def trace_video(dataset: Dataset, video: Video) -> Lineage:
         versions={name: trace.versions for name, trace in found.items()},
     )
     return Lineage(
-        video=video, traces=found, uses=uses, predicted=predicted_by(dataset, video.video_id)
+        video=video,
+        traces=found,
+        uses=uses,
+        predicted=predicted_by(dataset, video.video_id),
+        members=runlog.members_of(dataset.folder, cli.workspace()),
     )
 
 
@@ -120,6 +126,12 @@ def say_uses(uses: Sequence[Use], *, job: str) -> None:
         say(job, f"run {use.run_id} ({use.job} {use.name}) {use.said}")
     if not uses:
         say(job, "no run has used it")
+
+
+def _with_members(run_id: str, members: Mapping[str, Sequence[str]]) -> str:
+    if run_id not in members:
+        return run_id
+    return f"{run_id} ({' and '.join(members[run_id])} together)"
 
 
 def _in_table(trace: Trace) -> str:

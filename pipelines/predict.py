@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -19,8 +20,8 @@ from videoproc import runlog
 from videoproc.augment import make_views
 from videoproc.corpus import manifest
 from videoproc.features import compute_features
-from videoproc.learning.predict import Predictor, prediction_id
-from videoproc.learning.trained import Trained, read_trained
+from videoproc.learning.predict import Predictor, answering_id, prediction_id
+from videoproc.learning.trained import Trained, TrainedEnsemble, read_trained
 from videoproc.media import Accept, Limits, decode_clips
 from videoproc.report.progress import Progress, say
 from videoproc.report.timing import where_time_went
@@ -31,7 +32,7 @@ from videoproc.tables import Dataset, Table, quarantine, step
 from videoproc.tables.intake import Intake
 from videoproc.tables.plan import Work, plan_work
 from videoproc.tasks import select_task
-from videoproc.types import Video
+from videoproc.types import UserError, Video
 
 MAX_PICTURES = 50  # in motion 2000 x 2000 pixels; at 100 the driver took a gigabyte more
 
@@ -43,7 +44,7 @@ class PredictConfig:
     Args:
         data: the dataset folder; the model's training need not have seen it.
         run: the id of the training run whose best model is applied, or its beginning; a network's
-            or a classifier's.
+            or a classifier's. Of several, with commas between, the mean of what they tell.
         batch_size: clips that go to the model together; on CPU it takes them in turn.
         accept: material that is taken as it is, or refused.
         pictures: how many of the most, and how many of the least confident predictions of this run
@@ -81,6 +82,22 @@ class PredictConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What answers. runs: the ids of its runs, in order. run_id: what predictions name."""
+
+    runs: Sequence[str]
+    trained: Trained
+
+    @property
+    def run_id(self) -> str:
+        return answering_id(self.runs)
+
+    @property
+    def names(self) -> str:
+        return ",".join(self.runs)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Predicted:
     """What a run of predict did; times as in `Extracted`."""
 
@@ -95,14 +112,13 @@ def predict(config: PredictConfig) -> Predicted:
     started = time.monotonic()
     dataset = Dataset(folder=cli.absolute(config.data))
     workspace = cli.workspace()
-    source = runlog.resolve_run(config.run, workspace=workspace)
-    config = replace(config, run=source.run_id)
-    trained = read_trained(source.checkpoint_folder(workspace))
+    applied = _read(config.run, workspace)
+    config, trained = replace(config, run=applied.names), applied.trained
     columns = select_task(trained.task).outputs.COLUMNS
     table = dataset.predictions(task=trained.task, columns=columns)
     version = dataset.manifest.version
     videos = [v for v in manifest.from_table(dataset.require_manifest()) if v.error is None]
-    work = _plan(videos, dataset, table, trained, config)
+    work = _plan(videos, dataset, table, applied)
     if held := work.held.total():
         say("predict", f"{plural(held, 'video')} in quarantine, left alone")
     if not work.videos and not work.done:
@@ -122,10 +138,13 @@ def predict(config: PredictConfig) -> Predicted:
     with runlog.job_run(
         "predict", data=dataset.folder, workspace=workspace, config=asdict(config)
     ) as run:
+        if len(applied.runs) > 1:  # before anything is committed under the id
+            run.set_tags({runlog.ENSEMBLE: applied.run_id, runlog.MEMBERS: applied.names})
+            say("predict", f"{applied.names} together, as run {applied.run_id} in {table.folder}")
         with session.cluster(inline=config.inline):
             count = one_core if config.inline else partial(_cores, config, trained)
             clock = session.CoreTime(count)
-            shown = _apply(work, dataset, table, trained, config, intake, clock, run.run_id)
+            shown = _apply(work, dataset, table, applied, config, intake, clock, run.run_id)
             clock.note(least_s=0)
         if dataset.manifest.version != version:  # what has left the corpus meanwhile came in again
             prune(dataset, job="predict")
@@ -160,6 +179,26 @@ def predict(config: PredictConfig) -> Predicted:
     return done
 
 
+def _read(text: str, workspace: Path) -> Applied:
+    """The run that `text` names, or several with commas between."""
+    given: dict[str, str] = {}
+    folders: dict[str, Path] = {}
+    for prefix in (part.strip() for part in text.split(",")):
+        run = runlog.resolve_run(prefix, workspace=workspace)
+        if run.run_id in given:
+            raise UserError(
+                f"runs {given[run.run_id]!r} and {prefix!r} are the same, {run.run_id}, which "
+                "would count twice: give it once"
+            )
+        given[run.run_id] = prefix
+        folders[run.run_id] = run.checkpoint_folder(workspace)
+    # In one order, whatever the order given, so that sums of them are the same to the last bit.
+    members = {run_id: read_trained(folders[run_id]) for run_id in sorted(folders)}
+    if len(members) == 1:
+        return Applied(runs=[*members], trained=next(iter(members.values())))
+    return Applied(runs=[*members], trained=TrainedEnsemble(members=members))
+
+
 def _check_budget(
     reasons: Counter[str],
     videos: Sequence[Video],
@@ -177,18 +216,16 @@ def _check_budget(
     )
 
 
-def _plan(
-    videos: Sequence[Video], dataset: Dataset, table: Table, trained: Trained, config: PredictConfig
-) -> Work:
+def _plan(videos: Sequence[Video], dataset: Dataset, table: Table, applied: Applied) -> Work:
     """Stored clips are read, others decoded; what has a prediction of this run is left out."""
-    recipe, done = trained.make_recipe(), table.keys()
+    recipe, done, run_id = applied.trained.make_recipe(), table.keys(), applied.run_id
     # Features are of frames as they were decoded, and lossy storage does not give those back.
-    is_readable = not (trained.features and recipe.frames.is_lossy)
+    is_readable = not (applied.trained.features and recipe.frames.is_lossy)
     open_videos = [
         video
         for video in videos
         if any(
-            prediction_id(config.run, clip.clip_id) not in done
+            prediction_id(run_id, clip.clip_id) not in done
             for clip in recipe.clips_of(video, all_views=False)
         )
     ]
@@ -207,17 +244,18 @@ def _apply(
     work: Work,
     dataset: Dataset,
     table: Table,
-    trained: Trained,
+    applied: Applied,
     config: PredictConfig,
     intake: Intake,
     clock: session.CoreTime,
     job: str,
 ) -> Shown:
+    trained = applied.trained
     recipe = trained.make_recipe()
     shown = Shown(count=config.pictures)
     # The checkpoint is on this machine's disk, workers are elsewhere.
     shared = dataflow.share(trained, inline=config.inline)
-    predictor: Callable[[], dataflow.BatchStep] = partial(Predictor, shared, run_id=config.run)
+    predictor: Callable[[], dataflow.BatchStep] = partial(Predictor, shared, run_id=applied.run_id)
     is_pictured = config.pictures > 0 and set(table.schema.names) >= NEEDED
     is_on_gpu = trained.takes_gpu and not config.inline
     num_gpus = min(1, session.num_gpus(config.model_placement)) if is_on_gpu else 0
@@ -251,7 +289,7 @@ def _apply(
     if trained.features:
         measure = dataflow.Named("features", compute_features(features=trained.features))
         decode, read = [*decode, measure], [*read, measure]
-    else:
+    if trained.takes_frames:
         decode.append(dataflow.Named("encode", step.as_stored(frame_format=recipe.frames)))
     progress = Progress(job="predict", unit="clips", total=len(work.done) + work.num_clips)
     parts = [(step.stored_rows(dataset.clips, work.done), read)]

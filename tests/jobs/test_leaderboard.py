@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,9 @@ def test_the_page_that_is_written_passes_its_own_check(tmp_path: Path, run_job: 
     assert run_job(job, *where)[0] == 0
     code, said, _ = run_job(job, *where, "--check")
     assert (code, "what the records" in said) == (0, True)
+    pictures = re.findall(r"!\[.*\]\((.*)\)", (tmp_path / "docs" / "page.md").read_text())
+    assert pictures == ["images/leaderboard-surveillance_fights.png"]
+    assert (tmp_path / "docs" / pictures[0]).read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_row_without_a_record_fails_the_check_in_one_line(

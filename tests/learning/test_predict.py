@@ -11,7 +11,7 @@ import torch
 from videoproc import schema
 from videoproc.learning import checkpoint, trained
 from videoproc.learning.checkpoint import Card, Position
-from videoproc.learning.predict import Predictor, prediction_id
+from videoproc.learning.predict import Predictor, answering_id, prediction_id
 from videoproc.learning.samples import Sample, read_sample
 from videoproc.learning.trained import read_trained
 from videoproc.tables.clip_reader import ClipReader
@@ -85,6 +85,13 @@ def test_the_time_of_earlier_steps_is_passed_on_and_the_models_added(
 def test_ids_tell_runs_and_clips_apart() -> None:
     ids = {prediction_id(run, clip) for run in ("a", "b") for clip in ("x", "y")}
     assert len(ids) == 4
+
+
+def test_a_run_answers_under_its_own_id_and_several_under_one_whatever_their_order() -> None:
+    assert answering_id(["a"]) == "a"
+    assert answering_id(["a", "b"]) == answering_id(["b", "a"])
+    several = [["a"], ["b"], ["a", "b"], ["a", "c"], ["a", "b", "c"]]
+    assert len({answering_id(runs) for runs in several}) == len(several)
 
 
 def test_on_cpu_an_answer_does_not_depend_on_who_stands_beside_it(

@@ -12,18 +12,25 @@ import torch
 
 from tests.learning.conftest import store_vectors
 from videoproc import schema
+from videoproc.augment import Augmentation
 from videoproc.features import FEATURES, compute_features
 from videoproc.learning import checkpoint, classical_learner
 from videoproc.learning.checkpoint import Position
 from videoproc.learning.classical import CLASSIFIERS
 from videoproc.learning.classical_learner import ClassicalLearner
 from videoproc.learning.samples import Sample, read_sample
-from videoproc.learning.trained import BYTES_PER_BATCH_BYTE, read_trained
+from videoproc.learning.trained import (
+    BYTES_PER_BATCH_BYTE,
+    Trained,
+    TrainedEnsemble,
+    TrainedNetwork,
+    read_trained,
+)
 from videoproc.learning.vectors import all_vectors
-from videoproc.media import Sampling
-from videoproc.tables import Dataset, Recipe
+from videoproc.media import Sampling, Size
+from videoproc.tables import Dataset, FrameFormat, Recipe
 from videoproc.tables.clip_reader import ClipReader
-from videoproc.tasks import select_task
+from videoproc.tasks import TASKS, select_task
 from videoproc.types import Row, UserError
 
 FRAME_BYTES = 8 * 8 * 3
@@ -54,9 +61,14 @@ def data(tmp_path: Path, samples: list[Sample]) -> Dataset:
 
 
 def save_classifier(
-    data: Dataset, samples: list[Sample], recipe: Recipe, classifier: str = "forest"
+    data: Dataset,
+    samples: list[Sample],
+    recipe: Recipe,
+    classifier: str = "forest",
+    features: tuple[str, ...] | None = None,
 ) -> Path:
     vectors = all_vectors(data, clip_ids=[sample.row["clip_id"] for sample in samples])
+    vectors = replace(vectors, features=features or vectors.features)
     learner = ClassicalLearner(classifier=classifier, vectors=vectors, settings=QUICK[classifier])
     folder = data.folder / "checkpoint"
     classical_learner.save(folder, *learner.teach(samples, seed=0, recipe=recipe))
@@ -130,3 +142,91 @@ def test_files_that_are_damaged_are_refused_before_anything_is_decoded(
     (folder / "classifier.skops").write_bytes(b"no classifier")
     with pytest.raises(UserError, match=r"classifier\.skops is damaged"):
         read_trained(folder)
+
+
+@pytest.fixture
+def members(
+    network: Path, data: Dataset, samples: list[Sample], recipe: Recipe
+) -> dict[str, Trained]:
+    """Three, of which the two classifiers share a feature in another place."""
+    of_motion = save_classifier(data, samples, recipe, "neighbours", ("motion",))
+    first = read_trained(of_motion)
+    of_both = save_classifier(data, samples, recipe, "forest", ("colour", "motion"))
+    return {"a": first, "b": read_trained(network), "c": read_trained(of_both)}
+
+
+def test_several_answer_with_the_mean_of_what_each_says_from_its_own_vectors(
+    members: dict[str, Trained], rows: list[Row]
+) -> None:
+    together = pickle.loads(pickle.dumps(TrainedEnsemble(members=members)))
+    measured = [made for row in rows for made in compute_features(features=together.features)(row)]
+    told = together.build()(measured)
+    alone = []
+    for member in members.values():
+        own = [made for row in rows for made in compute_features(features=member.features)(row)]
+        alone.append([row["probabilities"] for row in member.build()(own)])
+    assert not np.allclose(alone[0], alone[2]), "they do not say the same"
+    expected = np.mean(alone, axis=0)
+    np.testing.assert_allclose([row["probabilities"] for row in told], expected, rtol=0, atol=1e-7)
+    classes = np.array(members["a"].spec["classes"])
+    assert [row["label"] for row in told] == classes[expected.argmax(axis=1)].tolist()
+
+
+def test_several_take_each_feature_once_and_what_any_of_them_needs(
+    members: dict[str, Trained], recipe: Recipe
+) -> None:
+    together = TrainedEnsemble(members=members)
+    assert [feature.name for feature in together.features] == ["motion", "colour"]
+    assert together.batch_bytes(3) == sum(one.batch_bytes(3) for one in members.values())
+    assert together.make_recipe() == recipe
+    assert together.takes_gpu
+    assert together.takes_frames
+    of_vectors = TrainedEnsemble(members={name: members[name] for name in "ac"})
+    assert not of_vectors.takes_gpu
+    assert not of_vectors.takes_frames
+
+
+def changed(trained: Trained, **card: object) -> Trained:
+    assert isinstance(trained, TrainedNetwork)
+    return replace(trained, card=replace(trained.card, **card))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"task": "counting"}, "different tasks, classification and counting: give runs of one"),
+        (
+            {"spec": {"classes": ["dark", "dim"]}},
+            r"other things, .*'dim'.*: train both on",
+        ),
+        ({"size": Size(height=9, width=8)}, r"other clips \(Size\(.*height=9.*\)\): train both on"),
+        (
+            {"frames": FrameFormat(encoding="jpeg")},
+            r"other clips \(FrameFormat\(.*'jpeg'.*\)\): train both on clips of one recipe",
+        ),
+    ],
+)
+def test_those_that_do_not_fit_together_are_named_with_what_differs(
+    network: Path, recipe: Recipe, change: dict[str, object], said: str
+) -> None:
+    one = read_trained(network)
+    if not {"task", "spec"} & change.keys():
+        change = {"recipe": replace(recipe, **change).to_json()}  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=rf"^runs run1 and run2 .*{said}"):
+        TrainedEnsemble(members={"run1": one, "run2": changed(one, **change)})
+
+
+def test_other_views_in_training_do_not_keep_them_apart(network: Path, recipe: Recipe) -> None:
+    one = read_trained(network)
+    more = replace(recipe, augmentation=Augmentation(views=3)).to_json()
+    together = TrainedEnsemble(members={"run1": one, "run2": changed(one, recipe=more)})
+    assert together.make_recipe().recipe_id == recipe.recipe_id
+
+
+def test_a_task_whose_answers_cannot_be_taken_together_is_refused(
+    network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = read_trained(network)
+    monkeypatch.setitem(TASKS, "classification", replace(TASKS["classification"], ensemble=None))
+    with pytest.raises(UserError, match=r"^runs run1, run2: task 'classification' has no ensemble"):
+        TrainedEnsemble(members={"run1": one, "run2": one})

@@ -69,6 +69,18 @@ def test_runs_of_predict_whose_pictures_show_a_video_are_known(
     assert learned(data, workspace, "c1") == []
 
 
+def test_ids_that_stand_for_several_runs_are_known_by_who_predicted_with_them(
+    job_run: JobRun, data: Path, workspace: Path
+) -> None:
+    for name, members in (("both", "r,s"), ("all", "q,r,s"), ("both", "r,s")):
+        with job_run("predict") as run:
+            run.set_tags({runlog.ENSEMBLE: name, runlog.MEMBERS: members})
+    with job_run("ensemble") as run:  # of cross-validations
+        run.set_tags({runlog.MEMBERS: "t,u"})
+    expected = {"both": ["r", "s"], "all": ["q", "r", "s"]}
+    assert runlog.members_of(data, workspace) == expected
+
+
 def learned(data: Path, workspace: Path, video_id: str, group: str | None = None) -> list[str]:
     """What the runs that used a video are said to have done, the newest run first."""
     uses = runlog.uses_of(data=data, workspace=workspace, video_id=video_id, group=group)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
@@ -16,7 +16,8 @@ from videoproc.types import FETCHED, SECONDS, Row
 class Predictor:
     """Clip rows in, prediction rows out; failed rows pass with their reason.
 
-    Holds a model, so it is a class: one an actor. `run_id` names the run that the model is of.
+    Holds a model, so it is a class: one an actor. `run_id` names the run that the model is of, as
+    `answering_id` has it.
     """
 
     def __init__(self, trained: Callable[[], Trained], *, run_id: str) -> None:
@@ -69,6 +70,12 @@ PASSED_ON = (
     "error_class",
     "message",
 )
+
+
+def answering_id(run_ids: Sequence[str]) -> str:
+    """What predictions name as their run: it, or an id of several that answer together, whatever
+    their order."""
+    return run_ids[0] if len(run_ids) == 1 else schema.content_id("ensemble", sorted(run_ids))
 
 
 def prediction_id(run_id: str, clip_id: str) -> str:

@@ -1,4 +1,5 @@
-"""A trained model on its way to where there is no checkpoint: a network, or a classifier.
+"""A trained model on its way to where there is no checkpoint: a network, a classifier, or several
+of them that answer together.
 
 It travels as bytes and plain values, without pickles; `build` makes it where it is to answer.
 """
@@ -8,21 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-import numpy as np
 import torch
 from safetensors.torch import load
 
 from videoproc.features import Feature
-from videoproc.learning import checkpoint, classical_learner, vector_card
+from videoproc.learning import checkpoint, vector_card
 from videoproc.learning.checkpoint import Card
-from videoproc.learning.classical import from_bytes, predict_proba
-from videoproc.learning.vector_card import VectorCard
 from videoproc.tables import Recipe
-from videoproc.tasks import select_task
-from videoproc.types import Row
+from videoproc.tasks import Spec, select_task
+from videoproc.types import Row, UserError
 
 CPU_BYTES_AT_ONCE = 1 << 20
 """Frames that a network on CPU takes at once: what it makes of them stays small, and a core is busy
@@ -43,8 +42,15 @@ class Trained(Protocol):
     def task(self) -> str: ...
 
     @property
+    def spec(self) -> Spec: ...
+
+    @property
     def features(self) -> Sequence[Feature]:
         """Those whose vectors clip rows must come with, in this order; none for a network."""
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether it answers from frames, which must be as the clips table gives them."""
 
     @property
     def takes_gpu(self) -> bool: ...
@@ -65,12 +71,17 @@ class TrainedNetwork:
 
     card: Card
     weights: bytes
-    features: Sequence[Feature] = ()
-    takes_gpu: bool = True
+    features: ClassVar[Sequence[Feature]] = ()
+    takes_frames: ClassVar[bool] = True
+    takes_gpu: ClassVar[bool] = True
 
     @property
     def task(self) -> str:
         return self.card.task
+
+    @property
+    def spec(self) -> Spec:
+        return self.card.spec
 
     def make_recipe(self) -> Recipe:
         return self.card.make_recipe()
@@ -105,51 +116,109 @@ class TrainedNetwork:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedClassifier:
-    """Answers from vectors. files: by name, as `classical.to_bytes` gives them."""
+class TrainedEnsemble:
+    """Answers as the task's `ensemble` takes its members' answers together, each with the same
+    weight.
 
-    card: VectorCard
-    files: Mapping[str, bytes]
-    takes_gpu: bool = False
+    members: by the id of their run. Errors: UserError where two do not fit together.
+    """
+
+    members: Mapping[str, Trained]
+
+    def __post_init__(self) -> None:
+        for a, b in combinations(self.members, 2):
+            _check_alike(a, self.members[a], b, self.members[b])
+        if select_task(self.task).ensemble is None:
+            raise UserError(
+                f"runs {', '.join(self.members)}: task {self.task!r} has no ensemble.py that takes "
+                "answers together: apply one run at a time"
+            )
 
     @property
     def task(self) -> str:
-        return self.card.task
+        return self._any.task
+
+    @property
+    def spec(self) -> Spec:
+        return self._any.spec
 
     @property
     def features(self) -> Sequence[Feature]:
-        return self.card.selected()
+        """Those of all members, each once."""
+        return list({f.name: f for one in self.members.values() for f in one.features}.values())
+
+    @property
+    def takes_frames(self) -> bool:
+        return any(one.takes_frames for one in self.members.values())
+
+    @property
+    def takes_gpu(self) -> bool:
+        return any(one.takes_gpu for one in self.members.values())
 
     def make_recipe(self) -> Recipe:
-        return self.card.make_recipe()
+        return self._any.make_recipe()
 
     def batch_bytes(self, batch_size: int) -> int:
-        recipe = self.make_recipe()
-        # Where clips differ in length, the decoding tasks' memory must do, as in `extract`.
-        num_frames = recipe.sampling.frames_per_clip or 0
-        clip_bytes = num_frames * recipe.size.height * recipe.size.width * 3
-        return BYTES_PER_BATCH_BYTE * batch_size * clip_bytes
+        return sum(one.batch_bytes(batch_size) for one in self.members.values())
 
     def build(self) -> Answering:
-        fitted, spec = from_bytes(self.files), self.card.spec
-        classes = classical_learner.classes_of(self.card.task)
-        num_classes = select_task(self.card.task).targets.num_outputs(spec)
+        ensemble, spec = select_task(self.task).ensemble, self.spec
+        assert ensemble is not None
+        place = {feature.name: index for index, feature in enumerate(self.features)}
+        built = [
+            (one.build(), [place[feature.name] for feature in one.features])
+            for one in self.members.values()
+        ]
 
         def answer(rows: Sequence[Row]) -> list[Row]:
-            x = np.array([np.concatenate(row["vectors"]) for row in rows], np.float32)
-            return classes.rows(predict_proba(fitted, x, num_classes=num_classes), spec)
+            return ensemble.rows([one(_with_own(rows, places)) for one, places in built], spec)
 
         return answer
+
+    @property
+    def _any(self) -> Trained:
+        """In what all have in common."""
+        return next(iter(self.members.values()))
+
+
+def _with_own(rows: Sequence[Row], places: Sequence[int]) -> Sequence[Row]:
+    """Rows with the vectors of these places alone, in their order."""
+    if not places:
+        return rows
+    return [row | {"vectors": [row["vectors"][index] for index in places]} for row in rows]
+
+
+def _check_alike(a: str, one: Trained, b: str, other: Trained) -> None:
+    names = f"runs {a} and {b}"
+    if one.task != other.task:
+        raise UserError(
+            f"{names} have learned different tasks, {one.task} and {other.task}: give runs of one"
+        )
+    if one.spec != other.spec:
+        raise UserError(
+            f"{names} have learned other things, {one.spec} and {other.spec}: train both on the "
+            "same labels"
+        )
+    recipe, recipe_of_other = one.make_recipe(), other.make_recipe()
+    if recipe.recipe_id != recipe_of_other.recipe_id:
+        differing = "; ".join(
+            f"{getattr(recipe, part)} and {getattr(recipe_of_other, part)}"
+            for part in ("sampling", "size", "frames")
+            if getattr(recipe, part) != getattr(recipe_of_other, part)
+        )
+        raise UserError(
+            f"{names} take other clips ({differing}): train both on clips of one recipe"
+        )
 
 
 def read_trained(folder: Path) -> Trained:
     """What lies in a checkpoint's folder. Errors: UserError where its files are not what they
     should be, or a feature is no longer what a classifier has learned from."""
     if vector_card.is_in(folder):
-        files = {name: (folder / name).read_bytes() for name in classical_learner.FILES}
-        classifier = TrainedClassifier(card=vector_card.read_card(folder), files=files)
-        _ = classifier.features, classifier.build()  # so that errors are found here
-        return classifier
+        # Here, not above: it brings scikit-learn, and workers with a network do without.
+        from videoproc.learning.trained_classifier import read_classifier
+
+        return read_classifier(folder)
     checkpoint.check(folder)
     return TrainedNetwork(
         card=checkpoint.read_card(folder), weights=(folder / checkpoint.MODEL).read_bytes()

@@ -7,12 +7,15 @@ A dataset has two experiments: `<dataset>` holds what is compared (train and eva
 from videoproc.runlog.jobs import find_run, job_run, night, open_run, resolve_run
 from videoproc.runlog.lineage import (
     BEGAN_AS,
+    ENSEMBLE,
     FOLDED,
     LEARNED_FROM,
     MEASURED_ON,
+    MEMBERS,
     PICTURED,
     Use,
     knows,
+    members_of,
     named_versions,
     uses_of,
 )
@@ -22,9 +25,11 @@ from videoproc.runlog.store import shown_uri, tracking_uri
 
 __all__ = [
     "BEGAN_AS",
+    "ENSEMBLE",
     "FOLDED",
     "LEARNED_FROM",
     "MEASURED_ON",
+    "MEMBERS",
     "PICTURED",
     "Run",
     "Use",
@@ -32,6 +37,7 @@ __all__ = [
     "flatten",
     "job_run",
     "knows",
+    "members_of",
     "named_versions",
     "night",
     "open_run",

@@ -30,6 +30,12 @@ PICTURED = "pictured.json"
 BEGAN_AS = "init_from"
 """The tag of a training run that names the run with whose weights it began."""
 
+ENSEMBLE = "ensemble_id"
+"""The tag of a run of predict that applied several runs together: their id in predictions."""
+
+MEMBERS = "members"
+"""The tag of a run that took several together which names these, with commas between."""
+
 FOLDED = ("cross_validate", "ensemble")
 """The jobs that learn and measure over folds, each video once."""
 
@@ -138,6 +144,15 @@ def uses_of(
     with ThreadPoolExecutor(READERS) as pool:
         uses = list(pool.map(use, _all_runs(data, workspace)))
     return [one for one in uses if one.splits or one.groups or one.versions or one.is_pictured]
+
+
+def members_of(data: Anywhere, workspace: Path) -> dict[str, list[str]]:
+    """The runs behind each id in a dataset's predictions that stands for several together.
+
+    Errors: UserError where the server does not answer.
+    """
+    tags = [run.data.tags for _, run in _all_runs(data, workspace)]
+    return {one[ENSEMBLE]: one[MEMBERS].split(",") for one in tags if ENSEMBLE in one}
 
 
 def _all_runs(data: Anywhere, workspace: Path) -> list[tuple[mlflow.MlflowClient, MlflowRun]]:

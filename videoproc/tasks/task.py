@@ -188,6 +188,9 @@ class EnsembleModule(Protocol):
         """Scores and losses (B,) of all of `told`, each with the same weight: what each model
         told of the same samples, in the same order."""
 
+    def rows(self, told: Sequence[Sequence[Row]], spec: Spec, /) -> list[Row]:
+        """The same of rows as `outputs` makes them: one row a sample for all of `told`."""
+
 
 Baseline = Callable[[Sequence[Video], Sequence[Video], Spec, int], np.ndarray]
 """(videos to learn from, videos to answer for, spec, seed) to probabilities (N, K). Videos are

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from videoproc.tasks.classification.ensemble import together
+from videoproc.tasks.classification import classes
+from videoproc.tasks.classification.ensemble import rows, together
 
 
 def told(seed: int, *, num: int = 30, classes: int = 3) -> dict[str, np.ndarray]:
@@ -33,3 +34,15 @@ def test_losses_are_the_cross_entropy_of_the_means() -> None:
 def test_a_class_that_was_not_seen_in_training_costs_no_loss() -> None:
     unseen = [one | {"target": np.full(30, -1)} for one in (told(0), told(1))]
     assert together(unseen)[1].tolist() == [0.0] * 30
+
+
+def test_rows_say_what_scores_of_the_same_answers_do() -> None:
+    spec = {"classes": ["a", "b", "c"]}
+    models = [told(seed)["probabilities"] for seed in range(3)]
+    made = rows([classes.rows(probabilities, spec) for probabilities in models], spec)
+    expected = sum(probabilities.astype(float) for probabilities in models) / 3
+    assert [row["probabilities"] for row in made] == [
+        pytest.approx(row, abs=1e-7) for row in expected.tolist()
+    ]
+    assert [row["label"] for row in made] == ["abc"[k] for k in expected.argmax(axis=1)]
+    assert [row["probability"] for row in made] == [max(row["probabilities"]) for row in made]
