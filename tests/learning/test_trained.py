@@ -15,7 +15,7 @@ from videoproc import schema
 from videoproc.augment import Augmentation
 from videoproc.features import FEATURES, compute_features
 from videoproc.learning import checkpoint, classical_learner
-from videoproc.learning.checkpoint import Position
+from videoproc.learning.checkpoint import Card, Position
 from videoproc.learning.classical import CLASSIFIERS
 from videoproc.learning.classical_learner import ClassicalLearner
 from videoproc.learning.samples import Sample, read_sample
@@ -45,12 +45,15 @@ def rows(samples: list[Sample]) -> list[Row]:
 
 @pytest.fixture
 def network(tmp_path: Path, make_card) -> Path:
+    return save_network(tmp_path, make_card())
+
+
+def save_network(folder: Path, card: Card) -> Path:
     torch.manual_seed(0)
-    card = make_card()
     model = card.build()
     optimiser = torch.optim.SGD(model.parameters())
-    checkpoint.save(tmp_path, model=model, optimiser=optimiser, card=card, position=Position())
-    return checkpoint.best(tmp_path)
+    checkpoint.save(folder, model=model, optimiser=optimiser, card=card, position=Position())
+    return checkpoint.best(folder)
 
 
 @pytest.fixture
@@ -75,7 +78,11 @@ def save_classifier(
     return folder
 
 
-def test_a_network_answers_from_frames(network: Path, rows: list[Row]) -> None:
+@pytest.mark.parametrize("segments", [None, {"count": 2, "answers": 1}])
+def test_a_network_answers_from_frames(
+    tmp_path: Path, make_card, rows: list[Row], segments: dict[str, int] | None
+) -> None:
+    network = save_network(tmp_path, replace(make_card(), segments=segments))
     trained = pickle.loads(pickle.dumps(read_trained(network)))
     model, card = checkpoint.load(network, device=torch.device("cpu"))
     frames = torch.from_numpy(np.stack([schema.frames_of(row) for row in rows]))
