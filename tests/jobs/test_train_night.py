@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from pipelines import cli
 from pipelines.night_learning import _train_config, check, train_and_evaluate
 from pipelines.night_report import Diary
-from pipelines.nightly import NightlyConfig, _key
+from pipelines.nightly import NightlyConfig, _first_weights, _key
 from pipelines.train import prepare
 from videoproc import runlog
 from videoproc.learning import checkpoint
@@ -98,19 +98,19 @@ def test_a_model_begins_with_the_weights_that_the_night_names_for_it(
     assert _train_config(night, "tsn").init_from is None
 
 
-def test_a_night_is_new_when_first_weights_are_others_and_as_before_without_any(
+def test_a_night_is_new_when_first_weights_are_others(
     config: NightlyConfig, tmp_path: Path
 ) -> None:
     dataset, file = Dataset(folder=Path(config.data)), tmp_path / "first.safetensors"
     begun = replace(config, init_from={"cnn": str(file)})
-    keys = {_key(config, dataset, 0)}
+    keys = {_key(config, dataset, 0, _first_weights(config))}
     for content in (b"one", b"other"):
         file.write_bytes(content)
-        keys |= {_key(begun, dataset, 0), _key(begun, dataset, 0)}
+        keys |= {_key(begun, dataset, 0, _first_weights(begun)) for _ in range(2)}
     assert len(keys) == 3
 
 
-def test_first_weights_that_are_not_there_are_named_before_a_night_reads_anything(
+def test_first_weights_that_are_not_there_are_named(
     config: NightlyConfig,
 ) -> None:
     with pytest.raises(UserError, match=r"init_from: 'none.safetensors' has no weights at"):
