@@ -1,4 +1,4 @@
-"""The cross-validations of a dataset's records as one picture: which model, how sure, how fast."""
+"""The cross-validations of a dataset's records as one picture: which model, how sure, at what cost."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def by_dataset(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 def draw(records: Sequence[Record]) -> Figure:
     """Of one dataset: the metric of each model by each protocol with its 95 % interval, best by the
-    first protocol on top, and the clips that it answers a second."""
+    first protocol on top, and what an answer of a network costs."""
     from matplotlib.figure import Figure
 
     metric = records[0]["metric"]
@@ -63,7 +63,7 @@ def draw(records: Sequence[Record]) -> Figure:
     left.invert_yaxis()
     left.grid(axis="x", alpha=0.3)
     figure.legend(*_legend(records), loc="outside upper center", ncols=2, fontsize=9)
-    _draw_speed(right, records, names)
+    _draw_cost(right, records, names)
     return figure
 
 
@@ -131,21 +131,19 @@ def _legend(records: Sequence[Record]) -> tuple[list[Any], list[str]]:
     return handles, labels
 
 
-def _draw_speed(axes: Any, records: Sequence[Record], names: Sequence[str]) -> None:
-    axes.set_xlabel("clips/s, frames or\nvectors at hand")
+def _draw_cost(axes: Any, records: Sequence[Record], names: Sequence[str]) -> None:
+    axes.set_xlabel("multiply-adds\nof an answer, billions")
     for row, name in enumerate(names):
-        known = [
-            found["clips_per_second"]
-            for record in records
-            if (found := record["models"].get(name)) and found.get("clips_per_second")
-        ]
-        if known:
-            kind = next(r["models"][name]["kind"] for r in records if name in r["models"])
-            speed = float(np.mean(known))
-            axes.plot(speed, row, "o", color=KIND_COLOURS[kind], markersize=6)
+        found = next(r["models"][name] for r in records if name in r["models"])
+        if cost := found.get("multiply_adds"):
+            axes.plot(cost / 1e9, row, "o", color=KIND_COLOURS[found["kind"]], markersize=6)
             axes.annotate(
-                f"{speed:.0f}", (speed, row), (6, -3), textcoords="offset points", fontsize=8
+                f"{cost / 1e9:.1f}",
+                (cost / 1e9, row),
+                (6, -3),
+                textcoords="offset points",
+                fontsize=8,
             )
     axes.set_xscale("log")
     axes.grid(axis="x", alpha=0.3)
-    axes.margins(x=0.3)
+    axes.margins(x=0.4)
