@@ -1,4 +1,4 @@
-"""The cross-validations of a dataset's records as one picture: which model, how sure, at what cost."""
+"""A dataset's cross-validations as one picture: which model, how sure, at what cost."""
 
 from __future__ import annotations
 
