@@ -270,6 +270,7 @@ def test_vectors_that_clips_lack_are_named_before_anything_is_learned(grouped: P
         cross_validate.prepare(make_config(grouped, **bare))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_on_ray_it_tells_the_same_to_the_byte(
     validated: Validated, workspace: Path, monkeypatch: pytest.MonkeyPatch

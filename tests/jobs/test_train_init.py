@@ -31,6 +31,7 @@ def turned(rows: pa.Table) -> pa.Array:
     return pa.array([TURNED.get(split, split) for split in rows["split"].to_pylist()])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_child_is_not_measured_on_what_its_parent_has_learned_from(
     trained,

@@ -66,6 +66,7 @@ def test_the_run_of_a_stopped_night_is_gone_on_with(config: NightlyConfig, works
     assert diary.trained == {"cnn"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_run_that_somebody_began_by_hand_is_left_alone(
     config: NightlyConfig, workspace: Path
