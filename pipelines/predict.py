@@ -140,7 +140,8 @@ def predict(config: PredictConfig) -> Predicted:
     ) as run:
         if len(applied.runs) > 1:  # before anything is committed under the id
             run.set_tags({runlog.ENSEMBLE: applied.run_id, runlog.MEMBERS: applied.names})
-            say("predict", f"{applied.names} together, as run {applied.run_id} in {table.folder}")
+            of_rows = f"with run_id {applied.run_id} in {table.folder}"
+            say("predict", f"{applied.names} together, {of_rows}")
         with session.cluster(inline=config.inline):
             count = one_core if config.inline else partial(_cores, config, trained)
             clock = session.CoreTime(count)

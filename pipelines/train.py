@@ -253,10 +253,10 @@ def _check_segments(
 ) -> None:
     """A UserError where a network cannot take some frames of such clips."""
     count, answers = config.loop.segments.count, config.loop.segments.answers
-    if count > num_frames:
+    if count >= num_frames:
         raise UserError(
-            f"loop.segments.count is {count} and clips have {num_frames} frames: use that many or "
-            "fewer, or extract clips of more"
+            f"loop.segments.count is {count} and clips have {num_frames} frames, which leaves "
+            "nothing to choose: use fewer, 0 for all of them, or extract clips of more"
         )
     if answers > num_frames // count:
         raise UserError(

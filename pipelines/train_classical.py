@@ -69,8 +69,7 @@ class Prepared:
 
 
 def train_classical(config: TrainClassicalConfig) -> str:
-    """Train a classifier on feature vectors: support vectors, a forest, neighbours or boosted
-    trees."""
+    """Train a classifier on feature vectors: support vectors, forest, neighbours or boosting."""
     prepared = prepare(config)
     workspace, dataset = cli.workspace(), prepared.dataset
     named = asdict(config) | {

@@ -234,7 +234,7 @@ def test_the_key_of_a_run_by_default_is_made_of_what_the_first_keys_were_made_of
         ({"resume": "nope"}, "run 'nope' does not exist"),
         (
             {"loop": {"segments": SegmentConfig(count=99)}},
-            "loop.segments.count is 99 and clips have 4 frames: use that many or fewer",
+            "loop.segments.count is 99 and clips have 4 frames, which leaves nothing to choose",
         ),
         (
             {"loop": {"segments": SegmentConfig(count=2, answers=3)}},

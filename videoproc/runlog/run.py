@@ -214,8 +214,8 @@ class Run:
         """The files of the run's best checkpoint, fetched where MLflow keeps them elsewhere."""
         if not self._read(lambda client, run_id: client.list_artifacts(run_id, "checkpoint")):
             raise UserError(
-                f"run {self.run_id!r} has no checkpoint: give the id of a training run that ended "
-                "well (`make mlflow` lists them)"
+                f"run {self.run_id!r} has no checkpoint (it is of job {self.tags.get('job')}): "
+                "give the id of a training that ended well (`make mlflow` lists them)"
             )
         target = workspace / "fetched" / self.run_id
         target.mkdir(parents=True, exist_ok=True)
