@@ -34,7 +34,7 @@ from videoproc.tasks import Scores, Spec, select_task
 from videoproc.types import Row, UserError
 
 JOB = "ensemble"
-MEMBERS = "cross_validate"
+JOB_OF_MEMBERS = "cross_validate"
 SEED = 0
 """What stands for a seed in its tables: its members have theirs."""
 
@@ -114,7 +114,12 @@ def ensemble(config: EnsembleConfig) -> str:
     prepared = prepare(config, workspace)
     data, model = prepared.dataset.folder, prepared.model
     ids = ",".join(sorted(member.run_id for member in prepared.members))  # in whatever order
-    tags = {"job": JOB, "data": str(data), "cross_validation_key": prepared.key, "members": ids}
+    tags = {
+        "job": JOB,
+        "data": str(data),
+        "cross_validation_key": prepared.key,
+        runlog.MEMBERS: ids,
+    }
     if found := runlog.find_run(data=data, workspace=workspace, tags=tags):
         say(JOB, f"{model}: as run {found.run_id} has measured it, not measured again")
         return found.run_id
@@ -122,7 +127,7 @@ def ensemble(config: EnsembleConfig) -> str:
     with runlog.job_run(JOB, data=data, workspace=workspace, config=params, name=model) as run:
         folds_by = prepared.members[0].tags["folds_by"]
         common = common_tags(prepared, key=prepared.key, folds_by=folds_by, model=model)
-        run.set_tags(common | {"members": ids})
+        run.set_tags(common | {runlog.MEMBERS: ids})
         log_protocol(run, prepared, before=[member.run for member in prepared.members])
         trainings = " + ".join(str(member.seeds) for member in prepared.members)
         say(
@@ -196,7 +201,7 @@ def _members(config: EnsembleConfig, workspace: Path) -> list[Member]:
 
 def _validated(prefix: str, workspace: Path) -> runlog.Run:
     run = runlog.resolve_run(prefix, workspace=workspace)
-    if (job := run.tags.get("job")) != MEMBERS:
+    if (job := run.tags.get("job")) != JOB_OF_MEMBERS:
         raise UserError(
             f"runs: run {run.run_id!r} is one of {job}: give ids of cross-validations "
             "(`pipelines.cross_validate`)"

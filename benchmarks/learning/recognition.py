@@ -146,16 +146,19 @@ def keep(
     name: str,
 ) -> None:
     """Put a row into the record of its protocol, in place of what it had there."""
-    with held(cli.workspace() / "records", wait=True):  # rows may be measured side by side
-        _keep(found, row, settings, protocol=protocol, name=name)
-
-
-def _keep(found: Settings, row: str, settings: Settings, *, protocol: str, name: str) -> None:
     path = RESULTS / f"recognition_{name}_{protocol}.json"
-    before = json.loads(path.read_text()) if path.is_file() else {"models": {}}
-    models = before["models"] | {row: found}
+    with held(cli.workspace() / "records", wait=True):  # rows may be measured side by side
+        before = json.loads(path.read_text())["models"] if path.is_file() else {}
+        record = table_record(before | {row: found}, settings, protocol=protocol, name=name)
+        content = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+        storage.write_whole(path, content.encode())
+
+
+def table_record(
+    models: Settings, settings: Settings, *, protocol: str, name: str
+) -> dict[str, Any]:
     by_source = protocol == "by_source"
-    record = {
+    return {
         "record": RECORD,
         "version": RECORD_VERSION,
         "dataset": name,
@@ -174,7 +177,6 @@ def _keep(found: Settings, row: str, settings: Settings, *, protocol: str, name:
         "models": {name: models[name] for name in settings["rows"] if name in models},
         "baselines": {},
     }
-    storage.write_whole(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def model_record(
